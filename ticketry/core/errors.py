@@ -56,9 +56,10 @@ class InvalidRequest(TicketryError):
 
 
 class RateLimited(TicketryError):
-    """Too many requests in the window."""
+    """Too many requests in the window. `rate` is what the rate-limit headers of the refusal say."""
 
     kind = "rate_limit_error"
+    rate: Any = None
 
 
 class ValidationFailed(TicketryError):

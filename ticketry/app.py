@@ -1,0 +1,100 @@
+"""The application of one API process, put together."""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline.core import _STATIC_PATH
+
+import ticketry
+from ticketry.accounts.guard import count_address
+from ticketry.accounts.keys import api as keys_api
+from ticketry.accounts.users import api as users_api
+from ticketry.accounts.workspaces import api as workspaces_api
+from ticketry.contacts import api as contacts_api
+from ticketry.core.clock import Clock, system_clock
+from ticketry.db.pool import make_pool
+from ticketry.settings import Settings
+from ticketry.tickets import api as tickets_api
+from ticketry.web import health, problems
+from ticketry.web.middleware import Edge
+from ticketry.web.resources import Resources
+from ticketry.worker import running_worker
+
+DESCRIPTION = """Open, work, close and reopen support tickets from your own programs.
+
+Send an API key with every request: `Authorization: Bearer sk_live_…`. Bodies and answers are JSON.
+"""
+DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'"
+)
+ROUTERS = (
+    tickets_api.router,
+    contacts_api.router,
+    users_api.router,
+    keys_api.router,
+    workspaces_api.router,
+)
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """The application. `settings.database_url` names a migrated database."""
+    assert settings.database_url is not None
+    house = Resources(make_pool(settings.database_url, settings.pool_size), clock, settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await house.pool.open()
+            stack.push_async_callback(house.pool.close)
+            if settings.run_worker:
+                await stack.enter_async_context(running_worker(house))
+            _calm_collector()
+            yield
+
+    app = FastAPI(
+        title="Ticketry",
+        version=ticketry.__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.resources = house
+    problems.install(app, on_stray=count_address)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(health.router)
+    _add_docs(app)
+    app.add_middleware(Edge, resources=house)
+    return app
+
+
+def _calm_collector() -> None:
+    """What exists now lives as long as the process: the collector need not look at it on every request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def _add_docs(app: FastAPI) -> None:
+    """`/docs`, its scripts served from here: it works without the internet."""
+    app.mount("/docs/static", StaticFiles(directory=_STATIC_PATH), name="docs-static")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        page = get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Ticketry API",
+            swagger_js_url="/docs/static/swagger-ui-bundle.js",
+            swagger_css_url="/docs/static/swagger-ui.css",
+            swagger_favicon_url="/docs/static/favicon.png",
+        )
+        page.headers["Content-Security-Policy"] = DOCS_POLICY
+        return page

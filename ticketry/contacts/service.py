@@ -1,0 +1,64 @@
+"""Use cases of contacts."""
+
+from typing import Any
+
+from ticketry.contacts import store
+from ticketry.contacts.models import Contact, ContactIn, ContactPatch
+from ticketry.core.errors import Conflict, NotFound, ValidationFailed, field_error
+from ticketry.core.ids import mint
+from ticketry.db.paging import Page, PageIn, page_of
+from ticketry.db.pool import Tx
+
+
+async def create(tx: Tx, workspace_id: str, body: ContactIn) -> Contact:
+    """Adds a contact. Raises `Conflict` if the id or the mail address is taken."""
+    given: dict[str, Any] = body.model_dump()
+    given |= {"id": body.id or mint("contact"), "tags": body.tags or []}
+    contact = Contact(**given, created_at=tx.now, updated_at=tx.now)
+    if not await store.insert(tx, workspace_id, contact):
+        known = body.email and await store.by_email(tx, workspace_id, body.email)
+        raise _taken("email" if known else "id")
+    return contact
+
+
+def _taken(field: str) -> Conflict:
+    return Conflict(f"contact_{field}_taken", f"A contact with this {field} exists already", field=field)
+
+
+async def get(tx: Tx, workspace_id: str, contact_id: str) -> Contact:
+    """One contact."""
+    contact = await store.get(tx, workspace_id, contact_id)
+    if contact is None:
+        raise NotFound("contact_not_found", "Contact not found")
+    return contact
+
+
+async def page(tx: Tx, workspace_id: str, search: str | None, external_id: str | None, asked: PageIn) -> Page[Contact]:
+    """Contacts by name; `search` is a part of the name, mail address or external id."""
+    found, total = await store.page(tx, workspace_id, search, external_id, asked.per_page, asked.offset)
+    return page_of(found, total, asked)
+
+
+async def update(tx: Tx, workspace_id: str, contact_id: str, body: ContactPatch) -> Contact:
+    """Changes the fields given."""
+    contact = await get(tx, workspace_id, contact_id)
+    changes = body.model_dump(exclude_unset=True)
+    if changes.get("email") and await store.by_email(tx, workspace_id, changes["email"]) not in {
+        None,
+        contact_id,
+    }:
+        raise _taken("email")
+    if "tags" in changes:
+        changes["tags"] = changes["tags"] or []
+    if changes:
+        changes["updated_at"] = tx.now
+        await store.update(tx, workspace_id, contact_id, changes)
+    return contact.model_copy(update=changes)
+
+
+async def check_exists(tx: Tx, workspace_id: str, contact_id: str, field: str) -> Contact:
+    """The contact, if there is one; else a validation error that names `field`."""
+    contact = await store.get(tx, workspace_id, contact_id)
+    if contact is None:
+        raise ValidationFailed(field_error(field, "contact_not_found", "no contact of this workspace has this id"))
+    return contact

@@ -1,0 +1,51 @@
+"""Contacts in SQL."""
+
+from typing import Any
+
+from ticketry.contacts.models import Contact
+from ticketry.core.text import like
+from ticketry.db.pool import Tx
+from ticketry.db.sql import assignments
+
+_COLUMNS = "id, name, email, phone, company, external_id, tags, created_at, updated_at"
+
+
+async def get(tx: Tx, workspace_id: str, contact_id: str) -> Contact | None:
+    """One contact."""
+    query = f"SELECT {_COLUMNS} FROM contacts WHERE workspace_id = %s AND id = %s"
+    return await tx.one_of(Contact, query, (workspace_id, contact_id))
+
+
+async def insert(tx: Tx, workspace_id: str, contact: Contact) -> bool:
+    """Stores a new contact; False if the id or the mail address is taken."""
+    query = f"""INSERT INTO contacts (workspace_id, {_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                ON CONFLICT DO NOTHING"""
+    values = tuple(getattr(contact, name) for name in Contact.model_fields)
+    return await tx.execute(query, (workspace_id, *values)) == 1
+
+
+async def update(tx: Tx, workspace_id: str, contact_id: str, changes: dict[str, Any]) -> None:
+    """Sets the columns given."""
+    query = f"UPDATE contacts SET {assignments(changes)} WHERE workspace_id = %(workspace_id)s AND id = %(key)s"
+    await tx.execute(query, {**changes, "workspace_id": workspace_id, "key": contact_id})
+
+
+async def by_email(tx: Tx, workspace_id: str, email: str) -> str | None:
+    """The id of the contact with this mail address, compared without case."""
+    query = "SELECT id FROM contacts WHERE workspace_id = %s AND lower(email) = lower(%s)"
+    row = await tx.one(query, (workspace_id, email))
+    return str(row[0]) if row else None
+
+
+async def page(
+    tx: Tx, workspace_id: str, search: str | None, external_id: str | None, limit: int, offset: int
+) -> tuple[list[Contact], int]:
+    """Contacts by name and how many there are; `search` is a part of name, mail address or external id."""
+    where = """workspace_id = %s AND (%s::text IS NULL OR external_id = %s)
+               AND (%s::text IS NULL OR name ILIKE %s OR email ILIKE %s OR external_id ILIKE %s)"""
+    pattern = like(search)
+    params = (workspace_id, external_id, external_id, search, pattern, pattern, pattern)
+    query = f"SELECT {_COLUMNS} FROM contacts WHERE {where} ORDER BY lower(name), id LIMIT %s OFFSET %s"
+    found = await tx.all_of(Contact, query, (*params, limit, offset))
+    row = await tx.one(f"SELECT count(*) FROM contacts WHERE {where}", params)
+    return found, int(row[0]) if row else 0

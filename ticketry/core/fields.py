@@ -1,0 +1,128 @@
+"""Field types that every room's models share: strict, bounded, and refused with a sentence that helps.
+
+JSON is taken strictly (`"9"`, `9.5` and `true` are no integers); lengths count Unicode code points;
+NUL and lone surrogates, which PostgreSQL cannot store, are refused.
+"""
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+NO_NUL = r"^[^\u0000]*$"
+MAX_JSON_DEPTH = 20
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StrictModel(BaseModel):
+    """A request body: unknown fields are refused, types are not bent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def text(maximum: int, minimum: int = 1) -> Any:
+    """Metadata for a string of `minimum` to `maximum` code points without NUL."""
+    return StringConstraints(strict=True, min_length=minimum, max_length=maximum, pattern=NO_NUL)
+
+
+def parse_instant(value: object) -> datetime:
+    """An RFC 3339 instant as UTC in whole seconds. One without an offset is refused: it would be a guess."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise PydanticCustomError(
+            "instant", "must be an RFC 3339 instant with an offset, for instance 2025-01-15T16:30:00Z"
+        )
+    try:
+        instant = datetime.fromisoformat(value.upper()).astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("instant", "is no instant that the calendar knows") from None
+    if instant < _EARLIEST:
+        raise PydanticCustomError("instant", "must not be before 1970-01-01T00:00:00Z")
+    return instant
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(parse_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-01-15T16:30:00Z"]}),
+]
+"""An instant: in as any RFC 3339 text with an offset, out as UTC whole seconds with `Z`."""
+
+
+def _check_json(value: Any, depth: int = 0) -> None:
+    if depth > MAX_JSON_DEPTH:
+        raise PydanticCustomError(
+            "too_deep", "must not be nested deeper than {depth} levels", {"depth": MAX_JSON_DEPTH}
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("number", "must not hold a number that is out of range")
+    if isinstance(value, str):
+        check_storable(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_storable(key)
+            _check_json(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item, depth + 1)
+
+
+def check_storable(value: str) -> str:
+    """`value` itself, if PostgreSQL can store it."""
+    if "\x00" in value or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
+        raise PydanticCustomError("characters", "must not hold NUL or lone surrogates")
+    return value
+
+
+def json_object(max_bytes: int) -> Any:
+    """Metadata for a JSON object of any content whose text is at most `max_bytes` bytes."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        _check_json(value)
+        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+        if size > max_bytes:
+            raise PydanticCustomError("too_large", "must be at most {max} bytes as JSON", {"max": max_bytes})
+        return value
+
+    return AfterValidator(check)
+
+
+def _unique(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=NO_NUL)]
+"""A reference to an object, opaque to clients."""
+
+Tag = Annotated[str, text(50)]
+Tags = Annotated[list[Tag], Field(max_length=50), AfterValidator(_unique)]
+"""At most 50 tags of 1 to 50 characters, kept in order, each once."""
+
+
+def brought_id(prefix: str) -> Any:
+    """Metadata for an id that the caller brings along, for instance `user_jane_smith`; at most 64 characters."""
+    return StringConstraints(strict=True, max_length=64, pattern=rf"^{prefix}_[A-Za-z0-9_]+$")
+
+
+def check_email(value: str) -> str:
+    """`value` itself, if it has the form of a mail address. Whether mail arrives there is not asked."""
+    try:
+        validate_email(value, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise PydanticCustomError("email", "is no mail address: {reason}", {"reason": str(error)}) from None
+    return value

@@ -1,0 +1,50 @@
+"""Pages of a list: `page` and `per_page` in, `meta` out."""
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, Field
+
+Item = TypeVar("Item")
+
+PageNumber = Annotated[int, Field(ge=1, le=1_000_000_000, description="Page, counted from 1.")]
+PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page.")]
+
+
+class PageIn(BaseModel):
+    """Which page of a list is asked for."""
+
+    page: PageNumber = 1
+    per_page: PerPage = 25
+
+    @property
+    def offset(self) -> int:
+        """How many items come before this page."""
+        return (self.page - 1) * self.per_page
+
+
+class Meta(BaseModel):
+    """What a list answers beside its items. `total` is exact."""
+
+    total: int
+    page: int
+    per_page: int
+    total_pages: int
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    data: list[Item]
+    meta: Meta
+
+
+def page_of(items: list[Item], total: int, asked: PageIn) -> Page[Item]:
+    """The page asked for, with its meta."""
+    pages = -(-total // asked.per_page)
+    return Page(data=items, meta=Meta(total=total, page=asked.page, per_page=asked.per_page, total_pages=pages))
+
+
+class Data(BaseModel, Generic[Item]):
+    """One object."""
+
+    data: Item

@@ -1,0 +1,122 @@
+"""Connections, and the unit of work that the edge opens for a request, a job or a command."""
+
+import select
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection, AsyncCursor, AsyncTransaction
+from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+Row = TypeVar("Row")
+Params = Mapping[str, Any] | Sequence[Any] | None
+Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+
+
+def make_pool(database_url: str, size: int) -> Pool:
+    """A pool of at most `size` connections, not yet open. Sessions speak UTC and prepare what they repeat."""
+    return AsyncConnectionPool(
+        database_url,
+        min_size=min(2, size),
+        max_size=size,
+        open=False,
+        timeout=10,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 2,
+            "options": "-c timezone=UTC",
+            "application_name": "ticketry",
+        },
+        check=None,
+    )
+
+
+async def _living_connection(pool: Pool) -> AsyncConnection[TupleRow]:
+    """A connection whose server is still there: after a restart of the database the old ones are thrown away.
+
+    An idle connection has nothing to read unless the server hung up, so this costs one system call and no round trip.
+    """
+    while True:
+        conn = await pool.getconn()
+        if not select.select([conn.fileno()], [], [], 0)[0]:
+            return conn
+        await conn.close()
+        await pool.putconn(conn)
+
+
+class Tx:
+    """One unit of work: its instant and, from the first statement on, one connection.
+
+    Atomic units run in a transaction that begins with the first statement. A unit that is not atomic runs each
+    statement by itself: for reads, and for use cases that write by exactly one statement (see docs/decisions).
+    Only `unit` below commits.
+    """
+
+    __slots__ = ("_atomic", "_conn", "_pool", "_transaction", "now")
+
+    def __init__(self, pool: Pool, now: datetime, atomic: bool) -> None:
+        self.now = now
+        self._pool = pool
+        self._atomic = atomic
+        self._conn: AsyncConnection[TupleRow] | None = None
+        self._transaction: AbstractAsyncContextManager[AsyncTransaction] | None = None
+
+    async def conn(self) -> AsyncConnection[TupleRow]:
+        """The unit's connection, for COPY, pipelines or a library that wants it."""
+        if self._conn is None:
+            self._conn = await _living_connection(self._pool)
+            if self._atomic:
+                transaction = self._conn.transaction()
+                await transaction.__aenter__()
+                self._transaction = transaction
+        return self._conn
+
+    async def execute(self, query: str, params: Params = None) -> int:
+        """Runs one statement; how many rows it touched."""
+        return (await self._run(query, params, tuple_row)).rowcount
+
+    async def one(self, query: str, params: Params = None) -> tuple[Any, ...] | None:
+        """The first row as a tuple, or None."""
+        return await (await self._run(query, params, tuple_row)).fetchone()
+
+    async def all(self, query: str, params: Params = None) -> list[tuple[Any, ...]]:
+        """All rows as tuples."""
+        return await (await self._run(query, params, tuple_row)).fetchall()
+
+    async def one_of(self, kind: type[Row], query: str, params: Params = None) -> Row | None:
+        """The first row as `kind`, whose fields are named like the columns, or None."""
+        return await (await self._run(query, params, class_row(kind))).fetchone()
+
+    async def all_of(self, kind: type[Row], query: str, params: Params = None) -> list[Row]:
+        """All rows as `kind`."""
+        return await (await self._run(query, params, class_row(kind))).fetchall()
+
+    async def _run(self, query: str, params: Params, rows: AsyncRowFactory[Row]) -> AsyncCursor[Row]:
+        conn = self._conn or await self.conn()
+        cursor = conn.cursor(binary=True, row_factory=rows)
+        return await cursor.execute(query, params)
+
+    async def close(self, error: BaseException | None) -> None:
+        """Ends the unit: commits, or rolls back when `error` is given, and gives the connection back."""
+        if self._conn is None:
+            return
+        try:
+            if self._transaction is not None:
+                await self._transaction.__aexit__(type(error) if error else None, error, None)
+        finally:
+            conn, self._conn, self._transaction = self._conn, None, None
+            await self._pool.putconn(conn)
+
+
+@asynccontextmanager
+async def unit(pool: Pool, now: datetime, *, atomic: bool = True) -> AsyncIterator[Tx]:
+    """A unit of work, committed when the block ends well and rolled back when it raises."""
+    tx = Tx(pool, now, atomic)
+    try:
+        yield tx
+    except BaseException as error:
+        await tx.close(error)
+        raise
+    await tx.close(None)

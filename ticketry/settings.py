@@ -1,0 +1,76 @@
+"""The settings: one frozen object, read once at the start from options, the environment or files.
+
+Each setting `name` is read from the command line's option if there is one, else from `TICKETRY_NAME`,
+else from the file that `TICKETRY_NAME_FILE` names (for secrets), else it has its default.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ticketry.core.errors import OperatorError
+
+PREFIX = "TICKETRY_"
+
+
+class Settings(BaseModel):
+    """Everything that an operator can set."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: Path = Field(Path("ticketry-data"), description="Folder of the embedded PostgreSQL and its log.")
+    database_url: str | None = Field(
+        None,
+        description="PostgreSQL 16 or newer to use instead of the embedded one (postgresql://…).",
+        json_schema_extra={"secret": True},
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="API processes.")
+    run_worker: bool = Field(True, description="Whether API processes also do background work.")
+    pool_size: int = Field(12, ge=2, le=200, description="Database connections of one API process at the most.")
+    body_limit: int = Field(1_048_576, ge=16_384, description="Largest request body, bytes.")
+    address_limit: int | None = Field(
+        None, ge=1, description="Requests a minute without a valid key from one address; unset is unlimited."
+    )
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
+    log_requests: bool = Field(False, description="Whether each request is logged.")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of this setting must never be printed."""
+    return bool((Settings.model_fields[name].json_schema_extra or {}).get("secret"))  # type: ignore[union-attr]
+
+
+def _find(name: str, options: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[Any, str] | None:
+    if options.get(name) is not None:
+        return options[name], "option"
+    variable = PREFIX + name.upper()
+    if variable in environment:
+        return environment[variable], variable
+    if path := environment.get(f"{variable}_FILE"):
+        try:
+            return Path(path).read_text().strip(), f"{variable}_FILE"
+        except OSError as error:
+            raise OperatorError(f"{variable}_FILE: cannot read {path}: {error.strerror}") from None
+    return None
+
+
+def sources(options: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    """Per setting that is given, its raw value and where it came from."""
+    found = {name: _find(name, options, environment) for name in Settings.model_fields}
+    return {name: hit for name, hit in found.items() if hit is not None}
+
+
+def load(options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. Raises `OperatorError` with one line that names the wrong setting."""
+    given = sources(options or {}, os.environ if environment is None else environment)
+    try:
+        return Settings(**{name: value for name, (value, _) in given.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise OperatorError(f"setting {name} (from {given[name][1]}): {first['msg']}") from None

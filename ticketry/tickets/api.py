@@ -1,0 +1,94 @@
+"""The calls on one ticket."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query
+from fastapi.responses import Response
+
+from ticketry.accounts.guard import GuardedRoute, Unit, needs, one_statement
+from ticketry.core.actor import Actor
+from ticketry.db.paging import Page, PageIn
+from ticketry.events.models import Event
+from ticketry.tickets import rules, service
+from ticketry.tickets.models import CloseIn, One, ReopenIn, Resolution, Ticket, TicketIn
+from ticketry.web.conditional import IfMatch, etag
+from ticketry.web.openapi import errors
+from ticketry.web.resources import json_answer
+
+router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=GuardedRoute)
+
+Reader = Annotated[Actor, needs("tickets:read")]
+Writer = Annotated[Actor, needs("tickets:write")]
+Reference = Annotated[
+    str,
+    Path(
+        alias="ticket_id",
+        max_length=64,
+        description="The ticket's id or its number.",
+        examples=["ticket_abc123xyz789", "TICK-1234"],
+    ),
+]
+Asked = Annotated[PageIn, Query()]
+
+
+def answer(ticket: Ticket, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A single ticket, with its ETag."""
+    content = f'{{"data":{rules.view(ticket, ticket.updated_at).model_dump_json()}}}'
+    return json_answer(content, status, {"ETag": etag(ticket.version), **(headers or {})})
+
+
+@router.post("", status_code=201, response_model=One, responses=errors(422, 409))
+async def create_ticket(actor: Writer, tx: Unit, body: TicketIn) -> Response:
+    """Open a ticket."""
+    ticket = await service.create(tx, actor, body)
+    return answer(ticket, 201, {"Location": f"/v1/tickets/{ticket.id}"})
+
+
+@router.get("/{ticket_id}", response_model=One, responses=errors(404, 422))
+async def get_ticket(actor: Reader, tx: Unit, reference: Reference) -> Response:
+    """Read a ticket."""
+    ticket = await service.get(tx, actor, reference)
+    content = f'{{"data":{rules.view(ticket, tx.now).model_dump_json()}}}'
+    return json_answer(content, 200, {"ETag": etag(ticket.version)})
+
+
+@router.put("/{ticket_id}/close", response_model=One, responses=errors(404, 409, 412, 422))
+@one_statement
+async def close_ticket(
+    actor: Writer,
+    tx: Unit,
+    reference: Reference,
+    if_match: IfMatch = None,
+    body: Annotated[CloseIn | None, Body()] = None,
+) -> Response:
+    """Close a ticket.
+
+    Records what was done, how content the customer is, how long it took and why it happened. SLA results become
+    final. A ticket that is closed already answers 409 and stays as it is.
+    """
+    return answer(await service.close(tx, actor, reference, body or CloseIn(), if_match))
+
+
+@router.put("/{ticket_id}/reopen", response_model=One, responses=errors(404, 409, 412, 422))
+@one_statement
+async def reopen_ticket(
+    actor: Writer,
+    tx: Unit,
+    reference: Reference,
+    if_match: IfMatch = None,
+    body: Annotated[ReopenIn | None, Body()] = None,
+) -> Response:
+    """Reopen a closed or resolved ticket. What its closes recorded stays, see its resolutions."""
+    return answer(await service.reopen(tx, actor, reference, body or ReopenIn(), if_match))
+
+
+@router.get("/{ticket_id}/resolutions", response_model=Page[Resolution], responses=errors(404, 422))
+async def list_resolutions(actor: Reader, tx: Unit, reference: Reference, asked: Asked) -> Response:
+    """What each close of the ticket recorded, oldest first."""
+    return json_answer((await service.resolutions(tx, actor, reference, asked)).model_dump_json())
+
+
+@router.get("/{ticket_id}/events", response_model=Page[Event], responses=errors(404, 422))
+async def list_events(actor: Reader, tx: Unit, reference: Reference, asked: Asked) -> Response:
+    """The ticket's history, oldest first."""
+    return json_answer((await service.history(tx, actor, reference, asked)).model_dump_json())

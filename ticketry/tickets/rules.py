@@ -1,0 +1,253 @@
+"""The life of a ticket: pure functions from a ticket to the next, each the one place where its rule stands."""
+
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any
+
+from ticketry.core.errors import Conflict
+from ticketry.sla import rules as sla
+from ticketry.sla.models import Clock, Policy
+from ticketry.tickets.models import (
+    PRIORITY_LABELS,
+    CloseIn,
+    Resolution,
+    ResolutionActor,
+    ResolutionSla,
+    Sla,
+    Status,
+    Ticket,
+    TicketItem,
+    TicketObject,
+)
+
+ACTIVE: tuple[Status, ...] = ("open", "in_progress", "waiting_on_customer", "waiting_on_third_party")
+ALWAYS_ALLOWED = frozenset({"tags", "custom_fields", "metadata", "internal_note"})
+"""What a closed ticket still accepts."""
+
+_CLOCK_FIELDS = (
+    "response_spent",
+    "resolution_spent",
+    "response_due_at",
+    "resolution_due_at",
+    "first_response_at",
+    "response_completed_at",
+    "resolution_completed_at",
+    "response_met",
+    "resolution_met",
+)
+_HISTORY_FIELDS = (
+    "subject", "description", "priority", "status", "category", "contact_id", "conversation_id", "assigned_to",
+    "assigned_name", "due_date", "tags", "custom_fields", "metadata", "resolution_note", "customer_satisfaction",
+    "satisfaction_source", "resolution_time", "root_cause", "reopen_count", "resolved_at", "closed_at",
+)  # fmt: skip
+_COLUMNS = tuple(
+    f.name for f in fields(Ticket) if f.name not in {"workspace_id", "id", "number", "version", "assigned_name"}
+)
+
+
+def allowed_from(status: Status) -> tuple[Status, ...]:
+    """The states that a ticket in this state may move to."""
+    if status == "closed":
+        return ("reopened",)
+    others = tuple(state for state in (*ACTIVE, "resolved", "closed") if state != status)
+    return (*others, "reopened") if status == "resolved" else others
+
+
+def check_transition(old: Status, new: Status) -> None:
+    """Raises `invalid_transition` unless a ticket may go from `old` to `new`. To stay is no transition."""
+    allowed = allowed_from(old)
+    if new != old and new not in allowed:
+        message = f"A ticket cannot go from {old} to {new}"
+        raise Conflict("invalid_transition", message, **{"from": old, "to": new, "allowed": list(allowed)})
+
+
+def clock_of(ticket: Ticket) -> Clock:
+    """The ticket's SLA clock."""
+    return Clock(
+        cycle=ticket.reopen_count + 1,
+        status=ticket.status,
+        priority=ticket.priority,
+        since=ticket.sla_since,
+        paused=ticket.sla_paused,
+        **{name: getattr(ticket, name) for name in _CLOCK_FIELDS},
+    )
+
+
+def clock_columns(clock: Clock) -> dict[str, Any]:
+    """The clock as fields of its ticket."""
+    return {
+        "sla_since": clock.since,
+        "sla_paused": clock.paused,
+        **{name: getattr(clock, name) for name in _CLOCK_FIELDS},
+    }
+
+
+def moment(ticket: Ticket, now: datetime) -> datetime:
+    """The instant of a change: never before the last one, however the clocks of two machines differ."""
+    return max(now, ticket.updated_at)
+
+
+def change(ticket: Ticket, policy: Policy, at: datetime, *, responded: bool = False, **values: Any) -> Ticket:
+    """The ticket with these values, its SLA clock moved on. Every change of a ticket goes through here."""
+    clock = sla.advance(
+        policy,
+        clock_of(ticket),
+        at,
+        status=values.get("status"),
+        priority=values.get("priority"),
+        responded=responded,
+    )
+    return replace(ticket, version=ticket.version + 1, updated_at=at, **{**values, **clock_columns(clock)})
+
+
+def close(ticket: Ticket, policy: Policy, body: CloseIn, now: datetime) -> Ticket:
+    """The ticket closed. Raises `ticket_already_closed` (409), naming when.
+
+    `resolved_at` and `closed_at` become the same instant, also if it was resolved before; SLA results are final.
+    """
+    if ticket.status == "closed" and ticket.closed_at is not None:
+        raise Conflict("ticket_already_closed", "Ticket is already closed", closed_at=iso(ticket.closed_at))
+    at = moment(ticket, now)
+    return change(
+        ticket,
+        policy,
+        at,
+        status="closed",
+        resolved_at=at,
+        closed_at=at,
+        resolution_note=body.resolution_note,
+        customer_satisfaction=body.customer_satisfaction,
+        satisfaction_source=None if body.customer_satisfaction is None else "api",
+        resolution_time=body.resolution_time,
+        root_cause=body.root_cause,
+    )
+
+
+def reopen(ticket: Ticket, policy: Policy, now: datetime) -> Ticket:
+    """The ticket reopened: what the close recorded stays as its resolution, the ticket begins anew."""
+    if ticket.status not in {"closed", "resolved"}:
+        raise Conflict("ticket_not_closed", f"Ticket is {ticket.status}; only a closed or resolved one can be reopened")
+    return change(
+        ticket,
+        policy,
+        moment(ticket, now),
+        status="reopened",
+        reopen_count=ticket.reopen_count + 1,
+        resolved_at=None,
+        closed_at=None,
+        resolution_note=None,
+        customer_satisfaction=None,
+        satisfaction_source=None,
+        resolution_time=None,
+        root_cause=None,
+    )
+
+
+def resolution(old: Ticket, closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Resolution:
+    """What the close that led from `old` to `closed` recorded."""
+    assert closed.closed_at is not None
+    return Resolution.model_construct(
+        id=resolution_id,
+        ticket_id=closed.id,
+        cycle=closed.reopen_count + 1,
+        resolution_note=closed.resolution_note,
+        customer_satisfaction=closed.customer_satisfaction,
+        satisfaction_source=closed.satisfaction_source,
+        resolution_time=closed.resolution_time,
+        root_cause=closed.root_cause,
+        agent_id=closed.assigned_to,
+        agent_name=closed.assigned_name,
+        closed_by=actor,
+        sla=ResolutionSla.model_construct(
+            response_met=closed.response_met,
+            resolution_met=closed.resolution_met,
+            response_due_at=closed.response_due_at,
+            resolution_due_at=closed.resolution_due_at,
+            first_response_at=closed.first_response_at,
+        ),
+        resolved_at=closed.resolution_completed_at or closed.closed_at,
+        closed_at=closed.closed_at,
+    )
+
+
+def columns_changed(old: Ticket, new: Ticket) -> dict[str, Any]:
+    """The columns whose value differs."""
+    return {name: value for name in _COLUMNS if (value := getattr(new, name)) != getattr(old, name)}
+
+
+def history(old: Ticket, new: Ticket) -> dict[str, dict[str, Any]]:
+    """`{"field": {"from", "to"}}` of what people would call a change."""
+    return {
+        name: {"from": before, "to": after}
+        for name in _HISTORY_FIELDS
+        if (before := getattr(old, name)) != (after := getattr(new, name))
+    }
+
+
+def iso(at: datetime) -> str:
+    """An instant as the API writes it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def label(number: int) -> str:
+    """A ticket's number as people say it: `TICK-1234`."""
+    return f"TICK-{number}"
+
+
+def number_of(reference: str) -> int | None:
+    """The number in `TICK-1234`, None if the reference is an id."""
+    digits = reference[5:]
+    if reference[:5].upper() != "TICK-" or not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
+        return None
+    return int(digits)
+
+
+def _shown(ticket: Ticket, now: datetime) -> dict[str, Any]:
+    seen = sla.seen(clock_of(ticket), now)
+    return {
+        "id": ticket.id,
+        "number": label(ticket.number),
+        "subject": ticket.subject,
+        "priority": ticket.priority,
+        "priority_label": PRIORITY_LABELS[ticket.priority],
+        "status": ticket.status,
+        "category": ticket.category,
+        "contact_id": ticket.contact_id,
+        "conversation_id": ticket.conversation_id,
+        "assigned_to": ticket.assigned_to,
+        "assigned_name": ticket.assigned_name,
+        "follow_up_of": ticket.follow_up_of,
+        "due_date": ticket.due_date,
+        "tags": ticket.tags,
+        "custom_fields": ticket.custom_fields,
+        "metadata": ticket.metadata,
+        "resolution_note": ticket.resolution_note,
+        "customer_satisfaction": ticket.customer_satisfaction,
+        "satisfaction_source": ticket.satisfaction_source,
+        "resolution_time": ticket.resolution_time,
+        "root_cause": ticket.root_cause,
+        "sla": Sla.model_construct(
+            response_met=seen.response_met,
+            resolution_met=seen.resolution_met,
+            response_due_at=ticket.response_due_at,
+            resolution_due_at=ticket.resolution_due_at,
+            first_response_at=ticket.first_response_at,
+            breached=seen.breached,
+            paused=seen.paused,
+        ),
+        "reopen_count": ticket.reopen_count,
+        "created_at": ticket.created_at,
+        "updated_at": ticket.updated_at,
+        "resolved_at": ticket.resolved_at,
+        "closed_at": ticket.closed_at,
+    }
+
+
+def view(ticket: Ticket, now: datetime) -> TicketObject:
+    """The published ticket object, its SLA as seen at `now`."""
+    return TicketObject.model_construct(**_shown(ticket, now), description=ticket.description)
+
+
+def item(ticket: Ticket, now: datetime) -> TicketItem:
+    """The ticket as a list shows it: the object without its description."""
+    return TicketItem.model_construct(**_shown(ticket, now))

@@ -1,0 +1,163 @@
+"""Use cases of tickets. Every way to open, close or reopen one (call, bulk, page, rule, timer) is a function here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from ticketry.accounts.users import service as users
+from ticketry.contacts import service as contacts
+from ticketry.core.actor import Actor
+from ticketry.core.errors import Conflict, NotFound
+from ticketry.core.ids import mint
+from ticketry.db.paging import Page, PageIn, page_of
+from ticketry.db.pool import Tx
+from ticketry.events import service as events
+from ticketry.events.models import Event
+from ticketry.sla import rules as sla
+from ticketry.sla.models import DEFAULT_POLICY, Policy
+from ticketry.tickets import rules, store
+from ticketry.tickets.models import CloseIn, ReopenIn, Resolution, ResolutionActor, Ticket, TicketIn
+from ticketry.web import conditional
+
+Result = TypeVar("Result")
+ATTEMPTS = 50
+"""How often a change is tried anew when others change the ticket first. Each round one of them gets through."""
+
+
+def policy_of(ticket: Ticket) -> Policy:
+    """The SLA policy version that a ticket keeps."""
+    return DEFAULT_POLICY
+
+
+async def get(tx: Tx, actor: Actor, reference: str) -> Ticket:
+    """A ticket of the actor's workspace by id or number; anything else is not found."""
+    ticket = await store.get(tx, actor.workspace_id, reference)
+    if ticket is None:
+        raise NotFound("ticket_not_found", "Ticket not found")
+    return ticket
+
+
+async def changing(
+    tx: Tx,
+    actor: Actor,
+    reference: str,
+    if_match: str | None,
+    attempt: Callable[[Ticket], Awaitable[Result | None]],
+) -> Result:
+    """Runs `attempt` on the ticket as it stands, again if somebody else changed it meanwhile (None).
+
+    No lock is held while thinking: the statement that writes names the version that was read, so nothing is lost.
+    """
+    for _ in range(ATTEMPTS):
+        ticket = await get(tx, actor, reference)
+        conditional.check(if_match, ticket.version, "stale_ticket")
+        result = await attempt(ticket)
+        if result is not None:
+            return result
+    raise Conflict("ticket_busy", "The ticket is being changed by too many at once; try again")
+
+
+async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | None = None) -> Ticket:
+    """Opens a ticket. Raises `ValidationFailed` if the contact or the assignee is not there."""
+    assignee = None
+    if body.contact_id is not None:
+        await contacts.check_exists(tx, actor.workspace_id, body.contact_id, "contact_id")
+    if body.assigned_to is not None:
+        assignee = await users.check_assignable(tx, actor.workspace_id, body.assigned_to, "assigned_to")
+    number = await store.next_number(tx, actor.workspace_id)
+    ticket = _opened(tx, actor, body, number, assignee.name if assignee else None, follow_up_of)
+    as_json = rules.view(ticket, tx.now).model_dump_json()
+    facts = [events.fact("ticket.created", actor, ticket.id, tx.now, as_json, changes={})]
+    if assignee is not None:
+        changes = {
+            "assigned_to": {"from": None, "to": assignee.id},
+            "assigned_name": {"from": None, "to": assignee.name},
+        }
+        facts.append(events.fact("ticket.assigned", actor, ticket.id, tx.now, as_json, changes=changes))
+    await store.insert(tx, ticket, facts)
+    return ticket
+
+
+def _opened(
+    tx: Tx, actor: Actor, body: TicketIn, number: int, assigned_name: str | None, follow_up_of: str | None
+) -> Ticket:
+    priority = body.priority or 3
+    status = body.status or "new"
+    if status == "new" and body.assigned_to is not None:
+        status = "open"
+    given: dict[str, Any] = body.model_dump(exclude={"priority", "status"}, exclude_none=True)
+    return Ticket(
+        workspace_id=actor.workspace_id,
+        id=mint("ticket"),
+        number=number,
+        version=1,
+        priority=priority,
+        status=status,
+        assigned_name=assigned_name,
+        follow_up_of=follow_up_of,
+        created_at=tx.now,
+        updated_at=tx.now,
+        **{
+            name: given.pop(name, None)
+            for name in ("category", "contact_id", "conversation_id", "assigned_to", "due_date")
+        },
+        **given,
+        **rules.clock_columns(sla.start(DEFAULT_POLICY, tx.now, priority, status)),
+    )
+
+
+async def close(tx: Tx, actor: Actor, reference: str, body: CloseIn, if_match: str | None = None) -> Ticket:
+    """Closes a ticket: the ticket, its resolution and the fact in one statement, or 409 and nothing.
+
+    The only function that closes. Writes by one statement, so it needs no transaction of its own.
+    """
+
+    async def attempt(old: Ticket) -> Ticket | None:
+        new = rules.close(old, policy_of(old), body, tx.now)
+        return new if await _record_close(tx, actor, old, new) else None
+
+    return await changing(tx, actor, reference, if_match, attempt)
+
+
+async def _record_close(tx: Tx, actor: Actor, old: Ticket, new: Ticket) -> bool:
+    closer = ResolutionActor.model_construct(type=actor.type, id=actor.id, name=actor.name)
+    resolution = rules.resolution(old, new, mint("res"), closer)
+    as_json = rules.view(new, new.updated_at).model_dump_json()
+    fact = events.fact(
+        "ticket.closed",
+        actor,
+        new.id,
+        new.updated_at,
+        as_json,
+        changes=rules.history(old, new),
+        resolution=resolution.model_dump(),
+    )
+    columns = {name: getattr(new, name) for name in store.CLOSING_COLUMNS}
+    return await store.close(tx, old, columns, resolution, [fact])
+
+
+async def reopen(tx: Tx, actor: Actor, reference: str, body: ReopenIn, if_match: str | None = None) -> Ticket:
+    """Reopens a closed or resolved ticket; what its closes recorded stays."""
+
+    async def attempt(old: Ticket) -> Ticket | None:
+        new = rules.reopen(old, policy_of(old), tx.now)
+        as_json = rules.view(new, new.updated_at).model_dump_json()
+        changes = rules.history(old, new)
+        fact = events.fact(
+            "ticket.reopened", actor, new.id, new.updated_at, as_json, changes=changes, reason=body.reason
+        )
+        return new if await store.change(tx, old, rules.columns_changed(old, new), [fact]) else None
+
+    return await changing(tx, actor, reference, if_match, attempt)
+
+
+async def resolutions(tx: Tx, actor: Actor, reference: str, asked: PageIn) -> Page[Resolution]:
+    """What each close of the ticket recorded, oldest first."""
+    ticket = await get(tx, actor, reference)
+    found = await store.resolutions(tx, actor.workspace_id, ticket.id, asked)
+    return page_of(found, await store.count_resolutions(tx, actor.workspace_id, ticket.id), asked)
+
+
+async def history(tx: Tx, actor: Actor, reference: str, asked: PageIn) -> Page[Event]:
+    """What happened to the ticket, oldest first."""
+    ticket = await get(tx, actor, reference)
+    return await events.history(tx, actor, ticket.id, asked)

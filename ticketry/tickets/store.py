@@ -1,0 +1,202 @@
+"""Tickets in SQL. A change and its facts are one statement, which finds the ticket only in the version it is for."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from ticketry.db.paging import PageIn
+from ticketry.db.pool import Tx
+from ticketry.db.sql import assignments
+from ticketry.events.models import NewEvent
+from ticketry.events.store import insertion
+from ticketry.tickets.models import Resolution, ResolutionActor, ResolutionSla, Ticket
+from ticketry.tickets.rules import number_of
+
+TICKET_COLUMNS = """
+    t.workspace_id, t.id, t.number, t.version, t.subject, t.description, t.priority, t.status, t.category, t.contact_id,
+    t.conversation_id, t.assigned_to, u.name AS assigned_name, t.follow_up_of, t.due_date, t.created_at, t.updated_at,
+    t.sla_since, t.tags, t.custom_fields, t.metadata, t.resolution_note, t.customer_satisfaction,
+    t.satisfaction_source, t.resolution_time, t.root_cause, t.reopen_count, t.resolved_at, t.closed_at,
+    t.sla_policy_id, t.sla_policy_version, t.response_spent, t.resolution_spent, t.response_due_at,
+    t.resolution_due_at, t.first_response_at, t.response_completed_at, t.resolution_completed_at, t.response_met,
+    t.resolution_met, t.sla_paused"""
+TICKET_SOURCE = "tickets t LEFT JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.assigned_to"
+_JSON_COLUMNS = frozenset({"custom_fields", "metadata"})
+_INSERTED = (
+    "id", "subject", "description", "priority", "status", "category", "contact_id", "conversation_id", "assigned_to",
+    "follow_up_of", "due_date", "created_at", "updated_at", "sla_since", "tags", "custom_fields", "metadata",
+    "sla_policy_id", "sla_policy_version", "response_due_at", "resolution_due_at", "sla_paused", "number",
+)  # fmt: skip
+
+
+async def get(tx: Tx, workspace_id: str, reference: str) -> Ticket | None:
+    """A ticket by its id or its number."""
+    number = number_of(reference)
+    column, value = ("id", reference) if number is None else ("number", number)
+    query = f"SELECT {TICKET_COLUMNS} FROM {TICKET_SOURCE} WHERE t.workspace_id = %s AND t.{column} = %s"
+    return await tx.one_of(Ticket, query, (workspace_id, value))
+
+
+def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: Jsonb(value) if name in _JSON_COLUMNS else value for name, value in values.items()}
+
+
+async def next_number(tx: Tx, workspace_id: str) -> int:
+    """The workspace's next ticket number; a number taken is never given again."""
+    row = await tx.one("SELECT nextval(format('numbers.%%I', %s::text)::regclass)", (workspace_id,))
+    assert row is not None
+    return int(row[0])
+
+
+async def insert(tx: Tx, ticket: Ticket, events: Sequence[NewEvent]) -> None:
+    """Stores a new ticket and its facts, in one statement."""
+    recording, params = insertion(events, "made")
+    columns = ", ".join(_INSERTED)
+    places = ", ".join(f"%({name})s" for name in _INSERTED)
+    await tx.execute(
+        f"""WITH made AS (
+                INSERT INTO tickets (workspace_id, {columns}) VALUES (%(workspace_id)s, {places})
+                RETURNING workspace_id, id)
+            {recording}""",
+        {
+            **_adapted({name: getattr(ticket, name) for name in _INSERTED}),
+            "workspace_id": ticket.workspace_id,
+            **params,
+        },
+    )
+
+
+@lru_cache(maxsize=256)
+def _change_text(columns: tuple[str, ...], recording: str, *more: str) -> str:
+    """The statement that changes `columns` of a ticket, records its facts, and whatever `more` CTEs add."""
+    ctes = "".join(f", {cte}" for cte in more)
+    return f"""
+        WITH changed AS (
+            UPDATE tickets SET {assignments(columns)}, version = version + 1
+            WHERE workspace_id = %(workspace_id)s AND id = %(ticket_id)s AND version = %(version)s
+            RETURNING workspace_id, id){ctes}
+        {recording}"""
+
+
+_RESOLUTION = """resolution AS (
+    INSERT INTO resolutions (workspace_id, id, ticket_id, cycle, resolution_note, customer_satisfaction,
+        satisfaction_source, resolution_time, root_cause, agent_id, agent_name, actor_type, actor_id, actor_name,
+        response_met, resolution_met, response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at)
+    SELECT workspace_id, %(resolution_id)s, id, %(cycle)s, %(resolution_note)s, %(customer_satisfaction)s,
+        %(satisfaction_source)s, %(resolution_time)s, %(root_cause)s, %(agent_id)s, %(agent_name)s, %(actor_type)s,
+        %(actor_id)s, %(actor_name)s, %(final_response_met)s, %(final_resolution_met)s, %(final_response_due_at)s,
+        %(final_resolution_due_at)s, %(final_first_response_at)s, %(first_resolved_at)s, %(final_closed_at)s
+    FROM changed)"""
+
+
+async def change(tx: Tx, old: Ticket, columns: Mapping[str, Any], events: Sequence[NewEvent]) -> bool:
+    """Changes columns of a ticket and records why. False if somebody changed it after `old` was read."""
+    recording, params = insertion(events, "changed")
+    params |= {
+        "workspace_id": old.workspace_id,
+        "ticket_id": old.id,
+        "version": old.version,
+        **_adapted(columns),
+    }
+    return await tx.execute(_change_text(tuple(columns), recording), params) > 0
+
+
+async def close(
+    tx: Tx, old: Ticket, columns: Mapping[str, Any], resolution: Resolution, events: Sequence[NewEvent]
+) -> bool:
+    """Closes a ticket: its columns, the resolution and the fact. False if somebody changed it after `old` was read."""
+    statement, params = closing(old, columns, resolution, events)
+    return await tx.execute(statement, params) > 0
+
+
+CLOSING_COLUMNS = (
+    "status", "updated_at", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time",
+    "root_cause", "resolved_at", "closed_at", "sla_since", "response_spent", "resolution_spent", "response_due_at",
+    "resolution_due_at", "response_completed_at", "resolution_completed_at", "response_met", "resolution_met",
+    "sla_paused",
+)  # fmt: skip
+"""What a close writes, always all of it: one statement text, so one prepared statement."""
+
+
+def closing(
+    old: Ticket, columns: Mapping[str, Any], resolution: Resolution, events: Sequence[NewEvent]
+) -> tuple[str, dict[str, Any]]:
+    """The statement of a close and its parameters."""
+    recording, params = insertion(events, "changed")
+    sla = resolution.sla
+    params |= {
+        **columns,
+        "workspace_id": old.workspace_id,
+        "ticket_id": old.id,
+        "version": old.version,
+        "resolution_id": resolution.id,
+        "cycle": resolution.cycle,
+        "agent_id": resolution.agent_id,
+        "agent_name": resolution.agent_name,
+        "final_response_met": sla.response_met,
+        "final_resolution_met": sla.resolution_met,
+        "final_response_due_at": sla.response_due_at,
+        "final_resolution_due_at": sla.resolution_due_at,
+        "final_first_response_at": sla.first_response_at,
+        "first_resolved_at": resolution.resolved_at,
+        "final_closed_at": resolution.closed_at,
+    }
+    return _change_text(tuple(columns), recording, _RESOLUTION), params
+
+
+async def resolutions(tx: Tx, workspace_id: str, ticket_id: str, asked: PageIn) -> list[Resolution]:
+    """What the closes of a ticket recorded, oldest first."""
+    rows = await tx.all(
+        """SELECT id, ticket_id, cycle, resolution_note, customer_satisfaction, satisfaction_source, resolution_time,
+                  root_cause, agent_id, agent_name, actor_type, actor_id, actor_name, response_met, resolution_met,
+                  response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at
+           FROM resolutions WHERE workspace_id = %s AND ticket_id = %s ORDER BY cycle LIMIT %s OFFSET %s""",
+        (workspace_id, ticket_id, asked.per_page, asked.offset),
+    )
+    return [_resolution(row) for row in rows]
+
+
+def _resolution(row: tuple[Any, ...]) -> Resolution:
+    (
+        id_,
+        ticket,
+        cycle,
+        note,
+        rating,
+        source,
+        time,
+        cause,
+        agent,
+        agent_name,
+        kind,
+        who,
+        name,
+        *sla,
+        resolved,
+        closed,
+    ) = row
+    return Resolution(
+        id=id_,
+        ticket_id=ticket,
+        cycle=cycle,
+        resolution_note=note,
+        customer_satisfaction=rating,
+        satisfaction_source=source,
+        resolution_time=time,
+        root_cause=cause,
+        agent_id=agent,
+        agent_name=agent_name,
+        closed_by=ResolutionActor(type=kind, id=who, name=name),
+        sla=ResolutionSla(**dict(zip(ResolutionSla.model_fields, sla, strict=True))),
+        resolved_at=resolved,
+        closed_at=closed,
+    )
+
+
+async def count_resolutions(tx: Tx, workspace_id: str, ticket_id: str) -> int:
+    """How often a ticket was closed."""
+    query = "SELECT count(*) FROM resolutions WHERE workspace_id = %s AND ticket_id = %s"
+    row = await tx.one(query, (workspace_id, ticket_id))
+    return int(row[0]) if row else 0

@@ -1,0 +1,130 @@
+"""Idempotency-Key: the same request sent again gets the answer of the first, and the work is done once.
+
+The answer is stored in the transaction that does the work: a crash leaves both or neither, and a retry finds out which.
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from fastapi import Request
+from fastapi.responses import Response
+from psycopg.types.json import Jsonb
+
+from ticketry.core.actor import Actor
+from ticketry.core.errors import Conflict, NotFound, PreconditionFailed, ValidationFailed, field_error
+from ticketry.db.pool import Pool, Tx, unit
+from ticketry.web.problems import render
+from ticketry.web.resources import resources
+
+IDEMPOTENCY_HEADER = "idempotency-key"
+KEPT = timedelta(hours=24)
+_FORM = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_KEPT_HEADERS = ("etag", "location", "content-type")
+_FINAL = (Conflict, NotFound, PreconditionFailed)
+"""Refusals that are answers: they are kept. A request that was never understood (422) may be mended and sent again."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One caller's use of one key, with what tells another request from the same one."""
+
+    workspace_id: str
+    key_id: str
+    key: str
+    fingerprint: bytes
+
+    @classmethod
+    def of(cls, request: Request, actor: Actor, raw_body: bytes) -> Self:
+        """The claim that a request makes. Raises `ValidationFailed` for a key of the wrong form."""
+        key = request.headers[IDEMPOTENCY_HEADER]
+        if not _FORM.fullmatch(key):
+            message = "must be 1 to 255 printable ASCII characters"
+            raise ValidationFailed(field_error("Idempotency-Key", "invalid_idempotency_key", message))
+        told = (request.method, request.url.path, request.url.query, request.headers.get("if-match", ""))
+        seen = "\n".join(told).encode() + b"\n" + raw_body
+        return cls(actor.workspace_id, actor.key_id or "", key, hashlib.sha256(seen).digest())
+
+    @property
+    def lock(self) -> str:
+        """What is locked while the first request runs."""
+        return f"{self.workspace_id}/{self.key_id}/{self.key}"
+
+
+async def once(request: Request, claim: Claim, handler: Handler) -> Response:
+    """The stored answer of this claim, or the handler's, stored together with what it did."""
+    house = resources(request)
+    now = house.clock()
+    try:
+        async with unit(house.pool, now) as tx:
+            await _take(tx, claim)
+            if (stored := await _stored(tx, claim)) is not None:
+                return stored
+            request.state.tx = tx
+            answer = await handler(request)
+            await _keep(tx, claim, answer)
+            return answer
+    except _FINAL as refusal:
+        if refusal.code == "idempotency_key_in_use":
+            raise
+        return await _keep_refusal(house.pool, now, claim, render(refusal))
+
+
+async def _take(tx: Tx, claim: Claim) -> None:
+    row = await tx.one("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (claim.lock,))
+    if row is None or not row[0]:
+        raise Conflict("idempotency_key_in_use", "The first request with this Idempotency-Key is still running")
+
+
+async def _stored(tx: Tx, claim: Claim) -> Response | None:
+    row = await tx.one(
+        """SELECT fingerprint, status, headers, body FROM idempotent_answers
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND created_at > %s""",
+        (claim.workspace_id, claim.key_id, claim.key, tx.now - KEPT),
+    )
+    if row is None:
+        return None
+    fingerprint, status, headers, content = row
+    if bytes(fingerprint) != claim.fingerprint:
+        message = "This Idempotency-Key was used for another request"
+        entry = field_error("Idempotency-Key", "idempotency_key_reused", message)
+        raise ValidationFailed(entry, code="idempotency_key_reused", message=message)
+    return Response(bytes(content), status, {**headers, "Idempotent-Replayed": "true"})
+
+
+async def _keep(tx: Tx, claim: Claim, answer: Response) -> None:
+    """Stores an answer; one that shows a secret has a `kept_body` without it."""
+    headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+    await tx.execute(
+        """INSERT INTO idempotent_answers
+               (workspace_id, key_id, idempotency_key, fingerprint, status, headers, body, created_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+           ON CONFLICT (workspace_id, key_id, idempotency_key) DO UPDATE SET fingerprint = excluded.fingerprint,
+               status = excluded.status, headers = excluded.headers, body = excluded.body,
+               created_at = excluded.created_at""",
+        (
+            claim.workspace_id, claim.key_id, claim.key, claim.fingerprint, answer.status_code, Jsonb(headers),
+            bytes(getattr(answer, "kept_body", answer.body)), tx.now,
+        ),
+    )  # fmt: skip
+
+
+async def _keep_refusal(pool: Pool, now: datetime, claim: Claim, answer: Response) -> Response:
+    """Stores a refusal after its transaction was rolled back, unless somebody else was quicker."""
+    async with unit(pool, now) as tx:
+        await _take(tx, claim)
+        if (stored := await _stored(tx, claim)) is not None:
+            return stored
+        await _keep(tx, claim, answer)
+    return answer
+
+
+async def purge(pool: Pool, now: datetime) -> int:
+    """Deletes the answers that nobody may ask for again; how many."""
+    async with unit(pool, now) as tx:
+        return await tx.execute("DELETE FROM idempotent_answers WHERE created_at <= %s", (now - KEPT,))

@@ -1,0 +1,104 @@
+"""The outermost layer: request ids, the headers of every answer, figures for /metrics, and the last catch."""
+
+import re
+import time
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ticketry.core.ids import mint
+from ticketry.web.limits import Rate, unlimited
+from ticketry.web.problems import crash_problem
+from ticketry.web.resources import Resources
+
+log = structlog.get_logger()
+
+REQUESTS = Counter("ticketry_requests_total", "Requests answered.", ["method", "route", "status"])
+SECONDS = Histogram(
+    "ticketry_request_seconds",
+    "Time to answer, seconds.",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
+_GIVEN_ID = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's X-Request-Id if it is harmless, else one of ours."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _GIVEN_ID.fullmatch(text := value.decode("latin-1")):
+            return str(text)
+    return mint("req")
+
+
+class Edge:
+    """Wraps the whole application; pure ASGI, so that it costs little on every request."""
+
+    def __init__(self, app: ASGIApp, resources: Resources) -> None:
+        self.app = app
+        self.resources = resources
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = _request_id(scope)
+        started = time.perf_counter()
+        status = 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(message, state)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception:
+            log.exception("request failed", request_id=state["request_id"], path=scope["path"])
+            if status != 500:
+                raise
+            await crash_problem(state["request_id"])(scope, receive, answer)
+        finally:
+            self._measure(scope, status, time.perf_counter() - started)
+
+    def _add_headers(self, message: Message, state: dict[str, object]) -> None:
+        rate = state.get("rate")
+        if not isinstance(rate, Rate):
+            rate = unlimited(self.resources.clock())
+        headers = message["headers"] = list(message.get("headers", []))
+        headers += SECURITY_HEADERS
+        headers += [
+            (b"x-request-id", str(state["request_id"]).encode()),
+            (b"x-ratelimit-limit", b"%d" % rate.limit),
+            (b"x-ratelimit-remaining", b"%d" % rate.remaining),
+            (b"x-ratelimit-reset", b"%d" % rate.reset),
+        ]
+        if "content-security-policy" not in MutableHeaders(raw=headers):
+            headers.append(API_POLICY)
+
+    def _measure(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        REQUESTS.labels(scope["method"], route, str(status)).inc()
+        SECONDS.labels(route).observe(seconds)
+        if self.resources.settings.log_requests:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+                request_id=scope["state"]["request_id"],
+            )

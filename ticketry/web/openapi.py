@@ -1,0 +1,28 @@
+"""What the OpenAPI document says beside the routes."""
+
+from typing import Any
+
+from ticketry.web.problems import ErrorAnswer
+
+_MEANING = {
+    400: "The body is not JSON.",
+    401: "No API key, or one that is wrong, revoked or expired.",
+    403: "The API key lacks the scope.",
+    404: "Not found, or another workspace's.",
+    409: "The present state forbids it.",
+    412: "`If-Match` names another version.",
+    413: "The body is too large.",
+    415: "The body is not sent as JSON.",
+    422: "One or more fields are wrong; `errors` names them all.",
+    429: "Too many requests; `Retry-After` says when to come back.",
+    500: "A fault of ours.",
+    503: "The database cannot be reached.",
+}
+_EVERYWHERE = (400, 401, 403, 413, 415, 429, 500, 503)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route: those that every route may give, and `statuses`."""
+    return {
+        status: {"model": ErrorAnswer, "description": _MEANING[status]} for status in sorted({*_EVERYWHERE, *statuses})
+    }

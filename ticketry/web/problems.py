@@ -1,0 +1,156 @@
+"""Errors as answers: the one place where an error gets its status and its JSON."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from psycopg_pool import PoolTimeout
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from ticketry.core.errors import TicketryError, ValidationFailed, field_error
+
+log = structlog.get_logger()
+
+STATUS_OF_KIND = {
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "precondition_failed": 412,
+    "validation_error": 422,
+    "rate_limit_error": 429,
+    "api_error": 500,
+}
+STATUS_OF_CODE = {
+    "malformed_json": 400,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "database_unavailable": 503,
+}
+_PLAIN_CODES = {
+    404: ("not_found", "path_not_found", "No such path"),
+    405: ("invalid_request", "method_not_allowed", ""),
+}
+
+
+class FieldError(BaseModel):
+    """One wrong field."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """What went wrong. Errors may carry more beside these, for instance `closed_at` or `errors`."""
+
+    model_config = {"extra": "allow"}
+
+    type: str = Field(description="The family of the error.")
+    message: str = Field(description="A sentence for people.")
+    code: str = Field(description="A stable word for programs.")
+    errors: list[FieldError] = Field(default=[], description="Every wrong field (422 only).")
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is not a success."""
+
+    error: ErrorBody
+
+
+def status_of(error: TicketryError) -> int:
+    """The HTTP status that an error is sent with."""
+    return STATUS_OF_CODE.get(error.code) or STATUS_OF_KIND[error.kind]
+
+
+def render(error: TicketryError, headers: dict[str, str] | None = None) -> Response:
+    """The answer that tells of an error."""
+    body = {"type": error.kind, "message": error.message, "code": error.code, **error.extras}
+    more = dict(headers or {})
+    if error.kind == "authentication_error":
+        more["WWW-Authenticate"] = "Bearer"
+    if "retry_after" in error.extras:
+        more["Retry-After"] = str(error.extras["retry_after"])
+    return JSONResponse({"error": body}, status_of(error), more)
+
+
+def _field_name(location: tuple[int | str, ...]) -> str:
+    """`("body", "tags", 3)` as the caller would write it: `tags.3`. The body as a whole is `body`."""
+    inner = location[1:] if location and location[0] in {"body", "query", "path", "header"} else location
+    return ".".join(str(part) for part in inner) or "body"
+
+
+def validation_failed(errors: list[Any]) -> TicketryError:
+    """Pydantic's errors in our words; a body that is no JSON at all is another error."""
+    if any(error["type"] == "json_invalid" for error in errors):
+        return malformed_json()
+    fields = [field_error(_field_name(tuple(error["loc"])), error["type"], error["msg"]) for error in errors]
+    return ValidationFailed(*fields)
+
+
+def malformed_json() -> TicketryError:
+    """The body is not JSON."""
+    error = TicketryError("malformed_json", "The request body is not valid JSON")
+    error.kind = "invalid_request"
+    return error
+
+
+def http_problem(request: Request, error: HTTPException) -> Response:
+    """404 of unknown paths, 405 of wrong methods and 400 of unreadable bodies, in our shape."""
+    if error.status_code == 400:
+        return render(malformed_json())
+    kind, code, message = _PLAIN_CODES.get(error.status_code, ("invalid_request", "invalid_request", str(error.detail)))
+    text = message or f"{request.method} is not allowed here"
+    body = {"error": {"type": kind, "message": text, "code": code}}
+    return JSONResponse(body, error.status_code, dict(error.headers or {}))
+
+
+def crash_problem(request_id: str) -> Response:
+    """The answer to a fault of ours: never a stack trace."""
+    message = "Something went wrong on our side. The request_id helps whoever runs this server to find out what."
+    body = {"type": "api_error", "message": message, "code": "internal_error", "request_id": request_id}
+    return JSONResponse({"error": body}, 500)
+
+
+def unavailable_problem() -> Response:
+    """The answer while the database cannot be reached."""
+    error = TicketryError("database_unavailable", "The database cannot be reached at the moment", retry_after=2)
+    return render(error)
+
+
+def problem_of(request: Request, error: Exception) -> Response | None:
+    """The answer to an error that is not a fault of ours, else None."""
+    if isinstance(error, TicketryError):
+        return render(error)
+    if isinstance(error, RequestValidationError):
+        return render(validation_failed(list(error.errors())))
+    if isinstance(error, HTTPException):
+        return http_problem(request, error)
+    if isinstance(error, PoolTimeout | psycopg.OperationalError | psycopg.InterfaceError):
+        log.error("database unavailable", error=str(error))
+        return unavailable_problem()
+    return None
+
+
+def install(app: FastAPI, on_stray: Callable[[Request], Awaitable[None]]) -> None:
+    """Makes every error of `app` answer in our shape. `on_stray` counts requests for paths that are not there."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code in _PLAIN_CODES:
+            try:
+                await on_stray(request)
+            except TicketryError as refusal:
+                return render(refusal)
+        answer = problem_of(request, error)
+        if answer is None:
+            raise error
+        return answer
+
+    for kind in (TicketryError, RequestValidationError, HTTPException, PoolTimeout, psycopg.OperationalError):
+        app.add_exception_handler(kind, handle)

@@ -1,0 +1,38 @@
+"""What the edge works with: made once when the process starts, reached through the request, never global."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from ticketry.core.clock import Clock
+from ticketry.db.pool import Pool
+from ticketry.settings import Settings
+
+
+@dataclass(slots=True)
+class Resources:
+    """The pool, the clock and the settings of one API process; `caches` holds what may be forgotten at any time."""
+
+    pool: Pool
+    clock: Clock
+    settings: Settings
+    caches: dict[str, Any] = field(default_factory=dict)
+
+
+def resources(request: Request) -> Resources:
+    """The resources of the process that serves this request."""
+    found: Resources = request.app.state.resources
+    return found
+
+
+def json_answer(content: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer whose JSON text is ready: it is not parsed and checked a second time."""
+    return Response(content, status, headers, "application/json")
+
+
+def data_answer(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer that holds one object."""
+    return json_answer(f'{{"data":{model.model_dump_json()}}}', status, headers)

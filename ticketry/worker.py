@@ -1,0 +1,79 @@
+"""Background work: the list of tasks and timers, and how a process runs them.
+
+The queue lives in the same PostgreSQL (procrastinate): a job exists if and only if what called for it was committed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import procrastinate
+import structlog
+
+from ticketry.web import idempotency, limits
+from ticketry.web.resources import Resources
+
+log = structlog.get_logger()
+
+CONCURRENCY = 4
+"""Jobs that one process works on at a time."""
+EVERY_MINUTE = "* * * * *"
+EVERY_HOUR = "7 * * * *"
+
+
+def make_queue(house: Resources) -> procrastinate.App:
+    """The queue of this process with every task registered."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=house.settings.database_url,
+        min_size=1,
+        max_size=2,
+        kwargs={"application_name": "ticketry worker"},
+    )
+    queue = procrastinate.App(connector=connector)
+
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
+    async def purge_rate_counters(timestamp: int) -> None:
+        """Forget the counters of rate-limit windows that have ended."""
+        log.debug("purged rate counters", rows=await limits.purge(house.pool, house.clock()))
+
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_idempotent_answers", queueing_lock="purge_idempotent_answers")
+    async def purge_idempotent_answers(timestamp: int) -> None:
+        """Forget stored answers that are older than 24 hours."""
+        log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
+
+    return queue
+
+
+async def _work(queue: procrastinate.App) -> None:
+    async with queue.open_async():
+        await queue.run_worker_async(
+            concurrency=CONCURRENCY,
+            install_signal_handlers=False,
+            delete_jobs="successful",
+            shutdown_graceful_timeout=5,
+        )
+
+
+async def run(house: Resources) -> None:
+    """Works until cancelled. When the database goes away it waits and comes back."""
+    while True:
+        try:
+            await _work(make_queue(house))
+        except Exception as error:
+            log.warning("worker interrupted; trying again", error=str(error))
+            await asyncio.sleep(2)
+
+
+@asynccontextmanager
+async def running_worker(house: Resources) -> AsyncIterator[None]:
+    """A worker beside whatever the block does."""
+    task = asyncio.create_task(run(house))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
