@@ -20,6 +20,7 @@ from ticketry.core.clock import Clock, system_clock
 from ticketry.db.pool import make_pool
 from ticketry.settings import Settings
 from ticketry.tickets import api as tickets_api
+from ticketry.tickets.comments import api as comments_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
 from ticketry.web.resources import Resources
@@ -35,6 +36,7 @@ DOCS_POLICY = (
 )
 ROUTERS = (
     tickets_api.router,
+    comments_api.router,
     contacts_api.router,
     users_api.router,
     keys_api.router,

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 import procrastinate
 import structlog
 
+from ticketry.db.pool import unit
+from ticketry.tickets.search.store import fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
 
@@ -19,6 +21,7 @@ log = structlog.get_logger()
 CONCURRENCY = 4
 """Jobs that one process works on at a time."""
 EVERY_MINUTE = "* * * * *"
+EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
 
 
@@ -43,6 +46,13 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def purge_idempotent_answers(timestamp: int) -> None:
         """Forget stored answers that are older than 24 hours."""
         log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
+
+    @queue.periodic(cron=EVERY_TEN_SECONDS)
+    @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")
+    async def fold_ticket_counts(timestamp: int) -> None:
+        """Fold the differences that changes of tickets have left into the counts that lists take their totals from."""
+        async with unit(house.pool, house.clock()) as tx:
+            log.debug("folded ticket counts", rows=await fold_counts(tx))
 
     return queue
 

@@ -5,7 +5,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ticketry.sla.calendars import CalendarError, check_calendar, instant_after, seconds_between
+from ticketry.sla.calendars import (
+    CalendarError,
+    check_calendar,
+    epoch,
+    instant_after,
+    library_stretches,
+    seconds_between,
+)
 from ticketry.sla.models import Calendar
 
 HOUR = 3600
@@ -64,12 +71,15 @@ def test_a_right_calendar_is_taken(hours: str, country: str | None) -> None:
 
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
+SHORT_DAY, TUESDAY = (date(2025, 3, 9),), (date(2025, 6, 10),)
 
 # what, calendar, from, to, hours open
 SPANS = [
     ("office week", Calendar(OFFICE), "2025-06-09", "2025-06-16", 40),
     ("lunch break", Calendar("Mo-Fr 09:00-12:00,13:00-18:00"), "2025-06-09T11:00", "2025-06-09T14:00", 2),
     ("night shift", Calendar("Mo-Fr 22:00-06:00"), "2025-06-13T23:00", "2025-06-14T12:00", 7),
+    ("a later rule cuts a night", Calendar("Mo 22:00-06:00; Tu 09:00-12:00"), "2025-06-09", "2025-06-11", 5),
+    ("a rule beside it does not", Calendar("Mo 22:00-06:00, Tu 09:00-12:00"), "2025-06-09", "2025-06-11", 11),
     ("night over new year", Calendar("22:00-06:00"), "2025-12-31T12:00", "2026-01-01T12:00", 8),
     ("leap day", Calendar(OFFICE), "2024-02-29", "2024-03-01", 8),
     ("no leap day", Calendar(OFFICE), "2025-02-28", "2025-03-01", 8),
@@ -80,8 +90,8 @@ SPANS = [
     ("begins in the lost hour", Calendar("02:30-05:00", BERLIN), "2025-03-30", "2025-03-31", 2),
     ("begins in the double hour", Calendar("02:30-05:00", BERLIN), "2025-10-26", "2025-10-27", 2.5),
     ("ends in the double hour", Calendar("01:00-02:30", BERLIN), "2025-10-26", "2025-10-27", 2.5),
-    ("closed day is a whole local one", Calendar("24/7", NEW_YORK, None, (date(2025, 3, 9),)), "2025-03-08", "2025-03-11", 48),
-    ("closed day cuts a night", Calendar("22:00-06:00", BERLIN, None, (date(2025, 6, 10),)), "2025-06-09T12:00", "2025-06-11T12:00", 8),
+    ("closed day is a whole local one", Calendar("24/7", NEW_YORK, None, SHORT_DAY), "2025-03-08", "2025-03-11", 48),
+    ("closed day cuts nights", Calendar("22:00-06:00", BERLIN, None, TUESDAY), "2025-06-09T12:00", "2025-06-11T12", 8),
     ("holidays of the country", Calendar(f"{OFFICE}; PH off", BERLIN, "DE"), "2025-12-22", "2025-12-29", 24),
     ("holidays it does not mention", Calendar(OFFICE, BERLIN, "DE"), "2025-12-22", "2025-12-29", 40),
     ("Easter Monday", Calendar(f"{OFFICE}; PH off", BERLIN, "DE"), "2025-04-21", "2025-04-23", 8),
@@ -138,6 +148,19 @@ def test_an_instant_in_the_double_hour_is_taken_as_itself() -> None:
     second = datetime(2025, 10, 26, 1, 15, tzinfo=UTC)  # 02:15 again, winter time
     assert seconds_between(calendar, first, second) == HOUR
     assert instant_after(calendar, first, HOUR) == second
+
+
+def test_the_library_is_never_asked_about_the_double_hour_itself() -> None:
+    start, end = datetime(2025, 10, 26, 0, 15, tzinfo=UTC), datetime(2025, 10, 26, 12, tzinfo=UTC)
+    first, *_ = library_stretches("01:00-02:30", BERLIN, None, epoch(start), epoch(end))
+    assert (first.start, first.end, first.open) == (epoch(start), epoch(start) + 75 * 60, True)
+
+
+def test_a_closed_new_year_begins_in_the_old_utc_year_east_of_greenwich() -> None:
+    calendar = Calendar("Mo-Su 00:00-24:00", "Pacific/Auckland", None, (date(2026, 1, 1),))
+    start = datetime(2025, 12, 31, 11, 0, tzinfo=UTC)
+    assert seconds_between(calendar, start, start + timedelta(days=2)) == 24 * HOUR
+    assert instant_after(calendar, start, 1) == start + timedelta(days=1, seconds=1)
 
 
 def test_name_and_id_do_not_bear_on_time() -> None:

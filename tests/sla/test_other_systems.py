@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from ticketry.sla.models import Calendar, Clock, Fact, Policy, Target
 from ticketry.sla.rules import fold, seen
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,7 +89,7 @@ def test_the_explanation_adds_up_to_the_stored_clock(history: History, shift: in
     # The intervals tell the whole life: no gap, no overlap, from creation to the close or the present.
     edges = [(it.start, it.end) for it in intervals]
     assert edges[0][0] == facts[0].at.replace(microsecond=0)
-    assert all(end == start for (_, end), (start, _) in zip(edges, edges[1:], strict=False))
+    assert all(end == start for (_, end), (start, _) in pairwise(edges))
     assert edges[-1][1] == clock.since
 
 
@@ -122,10 +123,8 @@ def test_a_clock_never_runs_or_falls_due_at_rest(history: History) -> None:
 
 
 @quick
-@given(weeks(), st.sampled_from(ANCHORS), st.integers(0, 10**7), st.integers(1, 10**6))
-def test_instant_after_is_the_first_by_which_the_seconds_are_up(
-    week: Week, anchor: object, skip: int, seconds: int
-) -> None:
+@given(weeks(), st.integers(0, 10**7), st.integers(1, 10**6))
+def test_instant_after_is_the_first_by_which_the_seconds_are_up(week: Week, skip: int, seconds: int) -> None:
     calendar = Calendar(week.expression(), week.zone, None, week.closed)
     start = ANCHORS[0] + timedelta(seconds=skip)
     end = instant_after(calendar, start, seconds)

@@ -9,6 +9,7 @@ from ticketry.accounts.guard import GuardedRoute, Unit, needs
 from ticketry.contacts import service
 from ticketry.contacts.models import Contact, ContactIn, ContactPatch
 from ticketry.core.actor import Actor
+from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Data, Page, PageIn
 from ticketry.web.openapi import errors
 from ticketry.web.resources import data_answer, json_answer
@@ -17,16 +18,18 @@ router = APIRouter(prefix="/v1/contacts", tags=["contacts"], route_class=Guarded
 
 Reader = Annotated[Actor, needs("contacts:read")]
 Writer = Annotated[Actor, needs("contacts:write")]
-ContactId = Annotated[str, Path(max_length=64)]
+ContactId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
 
 
 class ContactsAsked(PageIn):
     """Which contacts are asked for."""
 
-    search: Annotated[str | None, Query(max_length=200, description="Part of name, mail address or external id.")] = (
-        None
-    )
-    external_id: Annotated[str | None, Query(max_length=200, description="Exactly this external id.")] = None
+    search: Annotated[
+        str | None, Query(max_length=200, pattern=NO_NUL, description="Part of name, mail address or external id.")
+    ] = None
+    external_id: Annotated[
+        str | None, Query(max_length=200, pattern=NO_NUL, description="Exactly this external id.")
+    ] = None
 
 
 @router.post("", status_code=201, response_model=Data[Contact], responses=errors(409, 422))

@@ -160,7 +160,10 @@ class EmbeddedServer:
         command += ["--data-checksums", f"--username={NAME}", "--auth-local=trust", "--auth-host=reject"]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
-        done = self._run("initdb", *command, PGDATA=str(folder))
+        # pg_trgm asks the C library what a letter is: without this one, parts of words are found in ASCII only.
+        done = self._run("initdb", *command, "--lc-ctype=C.UTF-8", PGDATA=str(folder))
+        if done.returncode:
+            done = self._run("initdb", *command, PGDATA=str(folder))
         if done.returncode:
             raise OperatorError(f"cannot create a PostgreSQL cluster in {folder.parent}: {_reason(done.stdout)}")
 

@@ -78,6 +78,11 @@ class Spans(NamedTuple):
         i = bisect_left(self.before, seconds) - 1
         return self.starts[i] + seconds - self.before[i]
 
+    def touching(self, first: int, last: int) -> Iterator[Span]:
+        """The spans that have a part in a time."""
+        begin, end = bisect_right(self.ends, first), bisect_left(self.starts, last)
+        return zip(self.starts[begin:end], self.ends[begin:end], strict=True)
+
 
 class Piece(NamedTuple):
     """A stretch of the calendar, in epoch seconds."""
@@ -207,7 +212,7 @@ def pieces(calendar: Calendar, start: datetime, end: datetime) -> list[Piece]:
     first, last = epoch(start), epoch(end)
     if always_open(calendar):
         return [Piece(first, last, OPEN_HOURS, None)]
-    hours, days = _open_marks(calendar, start, end), _special_days(calendar, start, end)
+    hours, days = _open_marks(calendar, first, last), _special_days(calendar, start, end)
     comments = _comments(calendar, first, last)
     edges = {edge for mark in (*hours, *days, *comments) for edge in (mark.start, mark.end)}
     joined: list[Piece] = []
@@ -231,12 +236,15 @@ def _label(marks: Sequence[Mark], moment: int) -> str | None:
     return marks[i].label if i >= 0 and moment < marks[i].end else None
 
 
-def _open_marks(calendar: Calendar, start: datetime, end: datetime) -> list[Mark]:
-    years = (open_spans(calendar, year) for year in range(start.year, end.year + 1))
-    return [Mark(*span, OPEN_HOURS) for it in years for span in zip(it.starts, it.ends, strict=True)]
+def _open_marks(calendar: Calendar, first: int, last: int) -> list[Mark]:
+    years = (open_spans(calendar, year) for year in range(from_epoch(first).year, from_epoch(last).year + 1))
+    spans = (span for it in years for span in it.touching(first, last))
+    return [Mark(*span, OPEN_HOURS) for span in spans]
 
 
 def _comments(calendar: Calendar, first: int, last: int) -> list[Mark]:
+    if '"' not in calendar.opening_hours:
+        return []
     hours = library_stretches(calendar.opening_hours, calendar.time_zone, calendar.country, first, last)
     return [Mark(it.start, it.end, it.comment) for it in hours if it.comment]
 

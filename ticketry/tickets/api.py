@@ -10,7 +10,9 @@ from ticketry.core.actor import Actor
 from ticketry.db.paging import Page, PageIn
 from ticketry.events.models import Event
 from ticketry.tickets import rules, service
-from ticketry.tickets.models import CloseIn, One, ReopenIn, Resolution, Ticket, TicketIn
+from ticketry.tickets.models import CloseIn, One, ReopenIn, Resolution, Ticket, TicketIn, TicketPatch
+from ticketry.tickets.search import service as search
+from ticketry.tickets.search.models import TicketPage, TicketsAsked
 from ticketry.web.conditional import IfMatch, etag
 from ticketry.web.openapi import errors
 from ticketry.web.resources import json_answer
@@ -92,3 +94,26 @@ async def list_resolutions(actor: Reader, tx: Unit, reference: Reference, asked:
 async def list_events(actor: Reader, tx: Unit, reference: Reference, asked: Asked) -> Response:
     """The ticket's history, oldest first."""
     return json_answer((await service.history(tx, actor, reference, asked)).model_dump_json())
+
+
+@router.get("", response_model=TicketPage, responses=errors(422))
+async def list_tickets(actor: Reader, tx: Unit, asked: Annotated[TicketsAsked, Query()]) -> Response:
+    """List and search tickets. All conditions hold at once; `total` is exact.
+
+    Follow `meta.next_cursor` to walk through everything: it costs the same at any depth and sees each ticket once,
+    while tickets are created and changed.
+    """
+    return json_answer((await search.find(tx, actor, asked)).model_dump_json())
+
+
+@router.patch("/{ticket_id}", response_model=One, responses=errors(404, 409, 412, 422))
+@router.put("/{ticket_id}", response_model=One, responses=errors(404, 409, 412, 422))
+async def update_ticket(
+    actor: Writer, tx: Unit, reference: Reference, body: TicketPatch, if_match: IfMatch = None
+) -> Response:
+    """Change a ticket: fields left out stay, `null` clears.
+
+    `tags` and `metadata` are replaced, `custom_fields` are merged. A closed ticket accepts only `tags`,
+    `custom_fields`, `metadata`, `internal_note` and being reopened.
+    """
+    return answer(await service.update(tx, actor, reference, body, if_match))

@@ -1,15 +1,20 @@
 """The life of a ticket: pure functions from a ticket to the next, each the one place where its rule stands."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from ticketry.core.errors import Conflict
+from pydantic import TypeAdapter, ValidationError
+
+from ticketry.core.errors import Conflict, ValidationFailed, field_error
+from ticketry.events.models import EventType
 from ticketry.sla import rules as sla
 from ticketry.sla.models import Clock, Policy
 from ticketry.tickets.models import (
     PRIORITY_LABELS,
     CloseIn,
+    CustomFields,
     Resolution,
     ResolutionActor,
     ResolutionSla,
@@ -24,6 +29,7 @@ ACTIVE: tuple[Status, ...] = ("open", "in_progress", "waiting_on_customer", "wai
 ALWAYS_ALLOWED = frozenset({"tags", "custom_fields", "metadata", "internal_note"})
 """What a closed ticket still accepts."""
 
+_CUSTOM_FIELDS: TypeAdapter[dict[str, Any]] = TypeAdapter(CustomFields)
 _CLOCK_FIELDS = (
     "response_spent",
     "resolution_spent",
@@ -40,6 +46,15 @@ _HISTORY_FIELDS = (
     "assigned_name", "due_date", "tags", "custom_fields", "metadata", "resolution_note", "customer_satisfaction",
     "satisfaction_source", "resolution_time", "root_cause", "reopen_count", "resolved_at", "closed_at",
 )  # fmt: skip
+_STATUS_FIELDS = (
+    "status", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time", "root_cause",
+    "reopen_count", "resolved_at", "closed_at",
+)  # fmt: skip
+_STATUS_EVENTS: dict[Status, EventType] = {
+    "resolved": "ticket.resolved",
+    "closed": "ticket.closed",
+    "reopened": "ticket.reopened",
+}
 _COLUMNS = tuple(
     f.name for f in fields(Ticket) if f.name not in {"workspace_id", "id", "number", "version", "assigned_name"}
 )
@@ -143,8 +158,67 @@ def reopen(ticket: Ticket, policy: Policy, now: datetime) -> Ticket:
     )
 
 
-def resolution(old: Ticket, closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Resolution:
-    """What the close that led from `old` to `closed` recorded."""
+def update(ticket: Ticket, policy: Policy, given: Mapping[str, Any], now: datetime) -> Ticket:
+    """The ticket with the fields given; itself if they change nothing.
+
+    Raises `ticket_closed` for what a closed ticket does not accept, and `invalid_transition`.
+    """
+    if ticket.status == "closed" and (refused := _refused_when_closed(given)):
+        raise Conflict("ticket_closed", f"Ticket is closed; reopen it to change {', '.join(refused)}")
+    changes = {name: value for name, value in given.items() if value != getattr(ticket, name)}
+    status: Status | None = changes.pop("status", None)
+    if "assigned_to" in changes and changes["assigned_to"] is not None and ticket.status == "new":
+        status = status or "open"
+    at = moment(ticket, now)
+    if status in {"closed", "reopened"}:
+        between = change(ticket, policy, at, **changes) if changes else ticket
+        moved = close(between, policy, CloseIn(), at) if status == "closed" else reopen(between, policy, at)
+        return replace(moved, version=ticket.version + 1)
+    if status is not None:
+        check_transition(ticket.status, status)
+        changes |= {"status": status, "resolved_at": at if status == "resolved" else None}
+    return change(ticket, policy, at, **changes) if changes else ticket
+
+
+def _refused_when_closed(given: Mapping[str, Any]) -> list[str]:
+    """`closed` is not refused here: closing twice has an answer of its own."""
+    reopening = given.get("status") in {"reopened", "closed"}
+    return sorted(given.keys() - ALWAYS_ALLOWED - ({"status"} if reopening else set()))
+
+
+def merged(present: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
+    """Custom fields with those given: a `null` value removes its key, `null` for all of them removes all."""
+    if given is None:
+        return {}
+    return {name: value for name, value in {**present, **given}.items() if value is not None}
+
+
+def check_custom_fields(value: dict[str, Any]) -> None:
+    """The bounds of custom fields hold after merging too."""
+    try:
+        _CUSTOM_FIELDS.validate_python(value)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise ValidationFailed(field_error("custom_fields", "too_large", f"after merging: {message}")) from None
+
+
+def facts(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any]]]:
+    """What happened between two states, each change told by exactly one fact."""
+    changes = history(old, new)
+    assigned: dict[str, Any] = {name: changes.pop(name) for name in ("assigned_to", "assigned_name") if name in changes}
+    status = {name: changes.pop(name) for name in _STATUS_FIELDS if name in changes} if "status" in changes else {}
+    told: list[tuple[EventType, dict[str, Any]]] = []
+    if changes:
+        told.append(("ticket.updated", changes))
+    if assigned:
+        told.append(("ticket.assigned", assigned))
+    if status:
+        told.append((_STATUS_EVENTS.get(new.status, "ticket.status_changed"), status))
+    return told
+
+
+def resolution(closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Resolution:
+    """What the close that led to `closed` recorded."""
     assert closed.closed_at is not None
     return Resolution.model_construct(
         id=resolution_id,

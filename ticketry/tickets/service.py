@@ -1,6 +1,7 @@
 """Use cases of tickets. Every way to open, close or reopen one (call, bulk, page, rule, timer) is a function here."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from ticketry.accounts.users import service as users
@@ -15,7 +16,8 @@ from ticketry.events.models import Event
 from ticketry.sla import rules as sla
 from ticketry.sla.models import DEFAULT_POLICY, Policy
 from ticketry.tickets import rules, store
-from ticketry.tickets.models import CloseIn, ReopenIn, Resolution, ResolutionActor, Ticket, TicketIn
+from ticketry.tickets.comments.models import Author, Comment
+from ticketry.tickets.models import CloseIn, ReopenIn, Resolution, ResolutionActor, Ticket, TicketIn, TicketPatch
 from ticketry.web import conditional
 
 Result = TypeVar("Result")
@@ -105,34 +107,44 @@ def _opened(
     )
 
 
-async def close(tx: Tx, actor: Actor, reference: str, body: CloseIn, if_match: str | None = None) -> Ticket:
-    """Closes a ticket: the ticket, its resolution and the fact in one statement, or 409 and nothing.
+async def record(
+    tx: Tx, actor: Actor, old: Ticket, new: Ticket, comment: Comment | None = None, **details: Any
+) -> bool:
+    """Writes what leads from `old` to `new` with its facts, in one statement; a close writes its resolution too.
 
-    The only function that closes. Writes by one statement, so it needs no transaction of its own.
+    `details` go into the fact of the status change. False, and nothing is written, if somebody else was quicker.
     """
+    at = new.updated_at
+    closes = new.status == "closed" and old.status != "closed"
+    resolution = rules.resolution(new, mint("res"), _closer(actor)) if closes else None
+    columns = {"updated_at": at, **rules.columns_changed(old, new)}
+    if resolution is not None:
+        columns = {**{name: getattr(new, name) for name in store.CLOSING_COLUMNS}, **columns}
+        details["resolution"] = resolution.model_dump()
+    as_json = rules.view(new, at).model_dump_json()
+    told = rules.facts(old, new)
+    facts = [
+        events.fact(kind, actor, new.id, at, as_json, changes=changes, **(details if "status" in changes else {}))
+        for kind, changes in told
+    ]
+    if comment is not None:
+        said = comment.model_dump()
+        facts.insert(0, events.fact("ticket.commented", actor, new.id, at, as_json, changes={}, comment=said))
+    return await store.change(tx, old, columns, facts, resolution, comment)
+
+
+def _closer(actor: Actor) -> ResolutionActor:
+    return ResolutionActor.model_construct(type=actor.type, id=actor.id, name=actor.name)
+
+
+async def close(tx: Tx, actor: Actor, reference: str, body: CloseIn, if_match: str | None = None) -> Ticket:
+    """Closes a ticket: the ticket, its resolution and the fact in one statement, or 409 and nothing."""
 
     async def attempt(old: Ticket) -> Ticket | None:
         new = rules.close(old, policy_of(old), body, tx.now)
-        return new if await _record_close(tx, actor, old, new) else None
+        return new if await record(tx, actor, old, new) else None
 
     return await changing(tx, actor, reference, if_match, attempt)
-
-
-async def _record_close(tx: Tx, actor: Actor, old: Ticket, new: Ticket) -> bool:
-    closer = ResolutionActor.model_construct(type=actor.type, id=actor.id, name=actor.name)
-    resolution = rules.resolution(old, new, mint("res"), closer)
-    as_json = rules.view(new, new.updated_at).model_dump_json()
-    fact = events.fact(
-        "ticket.closed",
-        actor,
-        new.id,
-        new.updated_at,
-        as_json,
-        changes=rules.history(old, new),
-        resolution=resolution.model_dump(),
-    )
-    columns = {name: getattr(new, name) for name in store.CLOSING_COLUMNS}
-    return await store.close(tx, old, columns, resolution, [fact])
 
 
 async def reopen(tx: Tx, actor: Actor, reference: str, body: ReopenIn, if_match: str | None = None) -> Ticket:
@@ -140,14 +152,66 @@ async def reopen(tx: Tx, actor: Actor, reference: str, body: ReopenIn, if_match:
 
     async def attempt(old: Ticket) -> Ticket | None:
         new = rules.reopen(old, policy_of(old), tx.now)
-        as_json = rules.view(new, new.updated_at).model_dump_json()
-        changes = rules.history(old, new)
-        fact = events.fact(
-            "ticket.reopened", actor, new.id, new.updated_at, as_json, changes=changes, reason=body.reason
-        )
-        return new if await store.change(tx, old, rules.columns_changed(old, new), [fact]) else None
+        return new if await record(tx, actor, old, new, reason=body.reason) else None
 
     return await changing(tx, actor, reference, if_match, attempt)
+
+
+async def update(tx: Tx, actor: Actor, reference: str, body: TicketPatch, if_match: str | None = None) -> Ticket:
+    """Changes the fields given; `status` closes and reopens by the same rules as those calls."""
+    given: dict[str, Any] = body.model_dump(exclude_unset=True)
+    note = given.pop("internal_note", None)
+    await _check_references(tx, actor, given)
+
+    async def attempt(old: Ticket) -> Ticket | None:
+        new = rules.update(old, policy_of(old), _complete(old, given), tx.now)
+        at = rules.moment(old, tx.now)
+        comment = None if note is None else internal_note(actor, old, note, at)
+        if new is old:
+            if comment is None:
+                return old
+            new = rules.change(old, policy_of(old), at)
+        return new if await record(tx, actor, old, new, comment) else None
+
+    return await changing(tx, actor, reference, if_match, attempt)
+
+
+async def _check_references(tx: Tx, actor: Actor, given: dict[str, Any]) -> None:
+    """The contact and the assignee must be there; the assignee's name is noted beside the id."""
+    if given.get("contact_id") is not None:
+        await contacts.check_exists(tx, actor.workspace_id, given["contact_id"], "contact_id")
+    if "assigned_to" in given:
+        chosen = given["assigned_to"]
+        user = await users.check_assignable(tx, actor.workspace_id, chosen, "assigned_to") if chosen else None
+        given["assigned_name"] = user.name if user else None
+
+
+def _complete(ticket: Ticket, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields given as the ticket stores them."""
+    full = dict(given)
+    if "custom_fields" in full:
+        full["custom_fields"] = rules.merged(ticket.custom_fields, full["custom_fields"])
+        rules.check_custom_fields(full["custom_fields"])
+    if "metadata" in full:
+        full["metadata"] = full["metadata"] or {}
+    if "tags" in full:
+        full["tags"] = full["tags"] or []
+    return full
+
+
+def internal_note(actor: Actor, ticket: Ticket, body: str, at: datetime) -> Comment:
+    """A note that customers never see, by the actor."""
+    author = author_of(actor)
+    return Comment(
+        id=mint("comment"), ticket_id=ticket.id, body=body, visibility="internal", author=author, created_at=at
+    )
+
+
+def author_of(actor: Actor) -> Author:
+    """The actor as the author of a comment: a key that acts for nobody speaks as the system."""
+    if actor.type == "key" or actor.type == "system":
+        return Author(type="system", id=actor.id, name=actor.name)
+    return Author(type=actor.type, id=actor.id, name=actor.name)
 
 
 async def resolutions(tx: Tx, actor: Actor, reference: str, asked: PageIn) -> Page[Resolution]:

@@ -11,6 +11,7 @@ from ticketry.db.pool import Tx
 from ticketry.db.sql import assignments
 from ticketry.events.models import NewEvent
 from ticketry.events.store import insertion
+from ticketry.tickets.comments.models import Comment
 from ticketry.tickets.models import Resolution, ResolutionActor, ResolutionSla, Ticket
 from ticketry.tickets.rules import number_of
 
@@ -91,25 +92,12 @@ _RESOLUTION = """resolution AS (
     FROM changed)"""
 
 
-async def change(tx: Tx, old: Ticket, columns: Mapping[str, Any], events: Sequence[NewEvent]) -> bool:
-    """Changes columns of a ticket and records why. False if somebody changed it after `old` was read."""
-    recording, params = insertion(events, "changed")
-    params |= {
-        "workspace_id": old.workspace_id,
-        "ticket_id": old.id,
-        "version": old.version,
-        **_adapted(columns),
-    }
-    return await tx.execute(_change_text(tuple(columns), recording), params) > 0
-
-
-async def close(
-    tx: Tx, old: Ticket, columns: Mapping[str, Any], resolution: Resolution, events: Sequence[NewEvent]
-) -> bool:
-    """Closes a ticket: its columns, the resolution and the fact. False if somebody changed it after `old` was read."""
-    statement, params = closing(old, columns, resolution, events)
-    return await tx.execute(statement, params) > 0
-
+_COMMENT = """comment AS (
+    INSERT INTO comments (workspace_id, id, ticket_id, body, visibility, author_type, author_id, author_name,
+        created_at)
+    SELECT workspace_id, %(comment_id)s, id, %(comment_body)s, %(visibility)s, %(author_type)s, %(author_id)s,
+        %(author_name)s, %(commented_at)s
+    FROM changed)"""
 
 CLOSING_COLUMNS = (
     "status", "updated_at", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time",
@@ -120,17 +108,29 @@ CLOSING_COLUMNS = (
 """What a close writes, always all of it: one statement text, so one prepared statement."""
 
 
-def closing(
-    old: Ticket, columns: Mapping[str, Any], resolution: Resolution, events: Sequence[NewEvent]
+def change_statement(
+    old: Ticket,
+    columns: Mapping[str, Any],
+    events: Sequence[NewEvent],
+    resolution: Resolution | None = None,
+    comment: Comment | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """The statement of a close and its parameters."""
+    """The one statement of a change: the ticket in the version read, its facts, a resolution, a comment."""
     recording, params = insertion(events, "changed")
+    params |= {"workspace_id": old.workspace_id, "ticket_id": old.id, "version": old.version, **_adapted(columns)}
+    more = []
+    if resolution is not None:
+        more.append(_RESOLUTION)
+        params |= _resolution_params(resolution)
+    if comment is not None:
+        more.append(_COMMENT)
+        params |= _comment_params(comment)
+    return _change_text(tuple(columns), recording, *more), params
+
+
+def _resolution_params(resolution: Resolution) -> dict[str, Any]:
     sla = resolution.sla
-    params |= {
-        **columns,
-        "workspace_id": old.workspace_id,
-        "ticket_id": old.id,
-        "version": old.version,
+    return {
         "resolution_id": resolution.id,
         "cycle": resolution.cycle,
         "agent_id": resolution.agent_id,
@@ -143,7 +143,30 @@ def closing(
         "first_resolved_at": resolution.resolved_at,
         "final_closed_at": resolution.closed_at,
     }
-    return _change_text(tuple(columns), recording, _RESOLUTION), params
+
+
+def _comment_params(comment: Comment) -> dict[str, Any]:
+    return {
+        "comment_id": comment.id,
+        "comment_body": comment.body,
+        "visibility": comment.visibility,
+        "author_type": comment.author.type,
+        "author_id": comment.author.id,
+        "author_name": comment.author.name,
+        "commented_at": comment.created_at,
+    }
+
+
+async def change(
+    tx: Tx,
+    old: Ticket,
+    columns: Mapping[str, Any],
+    events: Sequence[NewEvent],
+    resolution: Resolution | None = None,
+    comment: Comment | None = None,
+) -> bool:
+    """Writes a change. False, and nothing is written, if somebody changed the ticket after `old` was read."""
+    return await tx.execute(*change_statement(old, columns, events, resolution, comment)) > 0
 
 
 async def resolutions(tx: Tx, workspace_id: str, ticket_id: str, asked: PageIn) -> list[Resolution]:

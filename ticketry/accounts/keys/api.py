@@ -9,6 +9,7 @@ from ticketry.accounts.guard import GuardedRoute, Unit, needs
 from ticketry.accounts.keys import service
 from ticketry.accounts.keys.models import Key, KeyIn, NewKey, RotateIn
 from ticketry.core.actor import Actor
+from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Data, Page, PageIn
 from ticketry.web.openapi import errors
 from ticketry.web.resources import data_answer, json_answer
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=GuardedRoute)
 
 Reader = Annotated[Actor, needs("keys:read")]
 Writer = Annotated[Actor, needs("keys:write")]
-KeyId = Annotated[str, Path(max_length=64)]
+KeyId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
 Rotation = Annotated[RotateIn | None, Body()]
 
 

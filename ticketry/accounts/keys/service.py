@@ -81,5 +81,7 @@ async def rotate(tx: Tx, workspace_id: str, key_id: str, overlap_hours: int, hel
     workspace = await workspaces.get(tx, workspace_id)
     rules.check_grant(old.scopes, held, workspace.is_home)
     await store.expire(tx, workspace_id, key_id, tx.now + timedelta(hours=overlap_hours))
-    body = KeyIn.model_construct(name=old.name, scopes=old.scopes, expires_at=old.expires_at, user_id=old.user_id)
+    body = KeyIn.model_validate(
+        {"name": old.name, "scopes": old.scopes, "expires_at": old.expires_at, "user_id": old.user_id}
+    )
     return await _issue(tx, workspace, body)

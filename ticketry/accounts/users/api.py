@@ -9,6 +9,7 @@ from ticketry.accounts.guard import GuardedRoute, Unit, needs
 from ticketry.accounts.users import service
 from ticketry.accounts.users.models import User, UserIn, UserPatch
 from ticketry.core.actor import Actor
+from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Data, Page, PageIn
 from ticketry.web.openapi import errors
 from ticketry.web.resources import data_answer, json_answer
@@ -17,13 +18,15 @@ router = APIRouter(prefix="/v1/users", tags=["users"], route_class=GuardedRoute)
 
 Reader = Annotated[Actor, needs("users:read")]
 Writer = Annotated[Actor, needs("users:write")]
-UserId = Annotated[str, Path(max_length=64)]
+UserId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
 
 
 class UsersAsked(PageIn):
     """Which users are asked for."""
 
-    search: Annotated[str | None, Query(max_length=200, description="Part of name or mail address.")] = None
+    search: Annotated[
+        str | None, Query(max_length=200, pattern=NO_NUL, description="Part of name or mail address.")
+    ] = None
 
 
 @router.post("", status_code=201, response_model=Data[User], responses=errors(409, 422))

@@ -13,6 +13,7 @@ from ticketry.accounts.keys.scopes import ALL_SCOPES
 from ticketry.accounts.workspaces import service
 from ticketry.accounts.workspaces.models import Workspace, WorkspaceIn, WorkspacePatch
 from ticketry.core.actor import Actor
+from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Data, Page, PageIn
 from ticketry.db.pool import Tx
 from ticketry.web.openapi import errors
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1/workspaces", tags=["workspaces"], route_class=Gua
 
 Reader = Annotated[Actor, needs("workspaces:read")]
 Writer = Annotated[Actor, needs("workspaces:write")]
-WorkspaceId = Annotated[str, Path(max_length=64)]
+WorkspaceId = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
 Asked = Annotated[PageIn, Query()]
 
 

@@ -1,0 +1,42 @@
+"""`ticketry worker`: background work in a process of its own."""
+
+import asyncio
+
+import structlog
+
+from ticketry.commands.logs import configure_logging
+from ticketry.core.clock import system_clock
+from ticketry.db.migrate import migrate
+from ticketry.db.pool import make_pool
+from ticketry.serving import Stop, database_of
+from ticketry.settings import Settings
+from ticketry.web.resources import Resources
+from ticketry.worker import running_worker
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Works until SIGTERM or Ctrl-C; a job in progress gets a few seconds to finish."""
+    configure_logging(settings.log_level)
+    with Stop().listening() as stop, database_of(settings) as url:
+        migrate(url)
+        asyncio.run(_work(settings.model_copy(update={"database_url": url}), stop))
+
+
+async def _work(settings: Settings, stop: Stop) -> None:
+    assert settings.database_url is not None
+    over, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def obey() -> None:
+        loop.call_soon_threadsafe(over.set)
+
+    stop.listener = obey
+    if stop.asked:
+        obey()
+    pool = make_pool(settings.database_url, settings.pool_size)
+    async with pool, running_worker(Resources(pool, system_clock, settings)):
+        log.info("worker runs")
+        await over.wait()
+    stop.listener = None
+    log.info("worker stopped")

@@ -1,0 +1,35 @@
+"""What the words of a search mean."""
+
+import re
+from typing import NamedTuple
+
+from ticketry.core.text import like
+from ticketry.tickets.rules import number_of
+
+_PHRASE = re.compile(r'"([^"]*)"')
+PART_LENGTH = 3
+"""From this length on a term also finds the words that it is a part of; a shorter one finds words that begin so.
+
+Where people write without spaces (Chinese, Japanese) two characters are a word, and stand inside longer runs."""
+
+
+class Search(NamedTuple):
+    """A search taken apart: all of it must be found."""
+
+    phrases: list[str]
+    numbers: list[str]
+    terms: list[str]
+    patterns: list[str | None]
+
+
+def read_search(text: str) -> Search:
+    """`"exact phrases"`, ticket numbers (`TICK-1234`) and terms. A lone quotation mark means nothing."""
+    phrases = [phrase for phrase in _PHRASE.findall(text) if phrase.strip()]
+    words = _PHRASE.sub(" ", text).replace('"', " ").split()
+    numbers = [str(number) for word in words if (number := number_of(word)) is not None]
+    terms = [word for word in dict.fromkeys(words) if number_of(word) is None]
+    return Search(phrases, numbers, terms, [_pattern(term.lower()) for term in terms])
+
+
+def _pattern(term: str) -> str | None:
+    return like(term) if len(term) >= PART_LENGTH or not term.isascii() else None

@@ -1,0 +1,51 @@
+"""Listing and searching tickets."""
+
+from ticketry.core.actor import Actor
+from ticketry.core.errors import ValidationFailed, field_error
+from ticketry.db.paging import page_of
+from ticketry.db.pool import Tx
+from ticketry.tickets import rules
+from ticketry.tickets.models import Ticket
+from ticketry.tickets.search import store
+from ticketry.tickets.search.models import Cursor, SortBy, TicketMeta, TicketPage, TicketsAsked
+from ticketry.tickets.search.rules import read_search
+
+
+async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> TicketPage:
+    """The page of tickets asked for, with the exact total of all that match."""
+    _check_cursor(asked)
+    query = None
+    if asked.search is not None:
+        query = await store.tsquery(tx, actor.workspace_id, read_search(asked.search))
+    where = store.conditions(asked, actor.workspace_id, tx.now, query)
+    tickets = await store.page(tx, asked, where)
+    total = await store.total(tx, asked, where, query)
+    meta = page_of([], total, asked).meta
+    shown = tickets[: asked.per_page]
+    next_cursor = _cursor_after(shown[-1], asked).text() if len(tickets) > len(shown) else None
+    return TicketPage.model_construct(
+        data=[rules.item(ticket, tx.now) for ticket in shown],
+        meta=TicketMeta.model_construct(**meta.model_dump(), next_cursor=next_cursor),
+    )
+
+
+def _check_cursor(asked: TicketsAsked) -> None:
+    """A cursor belongs to one order and counts no pages."""
+    if asked.after is None:
+        return
+    if (asked.after.sort_by, asked.after.sort_order) != (asked.sort_by, asked.sort_order):
+        raise ValidationFailed(field_error("cursor", "other_order", "belongs to a list in another order"))
+    if asked.page != 1:
+        raise ValidationFailed(field_error("cursor", "cursor_and_page", "cannot be combined with page"))
+
+
+def _cursor_after(ticket: Ticket, asked: TicketsAsked) -> Cursor:
+    value = _sort_value(ticket, asked.sort_by)
+    return Cursor(asked.sort_by, asked.sort_order, value, ticket.id)
+
+
+def _sort_value(ticket: Ticket, sort_by: SortBy) -> str | int | None:
+    if sort_by == "priority":
+        return ticket.priority
+    at = {"created_at": ticket.created_at, "updated_at": ticket.updated_at, "due_date": ticket.due_date}[sort_by]
+    return None if at is None else rules.iso(at)
