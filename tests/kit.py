@@ -2,13 +2,16 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import structlog
 from conftest import House
+from psycopg.conninfo import make_conninfo
 
 from ticketry.core.actor import system
 from ticketry.db.pool import Tx
@@ -90,6 +93,14 @@ def missing_ticket(answer: httpx.Response) -> None:
     """The published 404, to the letter: no extras."""
     problem(answer, 404, "not_found", "ticket_not_found")
     assert answer.json() == TICKET_NOT_FOUND
+
+
+def fresh_database(server_url: str) -> str:
+    """The URL of a new copy of the migrated template, beside the one of the module."""
+    name = f"extra_{uuid.uuid4().hex}"
+    with psycopg.connect(make_conninfo(server_url, dbname="postgres"), autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE ticketry")  # type: ignore[arg-type]
+    return make_conninfo(server_url, dbname=name)
 
 
 def raw(value: Any) -> str:

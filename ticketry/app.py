@@ -19,8 +19,10 @@ from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.db.pool import make_pool
 from ticketry.settings import Settings
+from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
 from ticketry.tickets.comments import api as comments_api
+from ticketry.tickets.promises import api as promises_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
 from ticketry.web.resources import Resources
@@ -37,6 +39,8 @@ DOCS_POLICY = (
 ROUTERS = (
     tickets_api.router,
     comments_api.router,
+    promises_api.router,
+    policies_api.router,
     contacts_api.router,
     users_api.router,
     keys_api.router,

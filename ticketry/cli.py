@@ -173,7 +173,8 @@ def demo(
 ) -> None:
     """Make a workspace full of sample data.
 
-    It gets agents, customers, and tickets with months of history. The workspace is new and of its own; your other data stays untouched.
+    It gets agents, customers, and tickets with months of history. The workspace is new and of its own: your other
+    data stays untouched.
     """
     from ticketry.commands.demo import run
 

@@ -12,6 +12,7 @@ import procrastinate
 import structlog
 
 from ticketry.db.pool import unit
+from ticketry.tickets.promises import jobs as promises
 from ticketry.tickets.search.store import fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
@@ -53,6 +54,18 @@ def make_queue(house: Resources) -> procrastinate.App:
         """Fold the differences that changes of tickets have left into the counts that lists take their totals from."""
         async with unit(house.pool, house.clock()) as tx:
             log.debug("folded ticket counts", rows=await fold_counts(tx))
+
+    @queue.periodic(cron=EVERY_TEN_SECONDS)
+    @queue.task(name="ring_alarms", queueing_lock="ring_alarms", lock="ring_alarms")
+    async def ring_alarms(timestamp: int) -> None:
+        """Tell the SLA warnings and breaches that are due."""
+        log.debug("told SLA alarms", tickets=await promises.ring_alarms(house.pool, house.clock))
+
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="close_resolved", queueing_lock="close_resolved", lock="close_resolved")
+    async def close_resolved(timestamp: int) -> None:
+        """Close tickets that have been resolved for as long as their workspace allows."""
+        log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
 
     return queue
 

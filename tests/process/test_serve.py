@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from process_kit import embedded_url, eventually, postgres_of, ticketry
+from process.program import embedded_url, eventually, postgres_of, ticketry
 
 pytestmark = pytest.mark.process
 

@@ -87,10 +87,12 @@ def test_the_explanation_adds_up_to_the_stored_clock(history: History, shift: in
     assert (cycles[-1].response.met, cycles[-1].resolution.met) == (clock.response_met, clock.resolution_met)
     assert cycles[-1].resolution.due_at == clock.resolution_due_at
     # The intervals tell the whole life: no gap, no overlap, from creation to the close or the present.
-    edges = [(it.start, it.end) for it in intervals]
-    assert edges[0][0] == facts[0].at.replace(microsecond=0)
+    # A ticket closed in the second it was made has none.
+    born = facts[0].at.replace(microsecond=0)
+    edges = [(born, born), *((it.start, it.end) for it in intervals)]
     assert all(end == start for (_, end), (start, _) in pairwise(edges))
     assert edges[-1][1] == clock.since
+    assert all(it.start < it.end for it in intervals)
 
 
 @quick

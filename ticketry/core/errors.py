@@ -70,6 +70,7 @@ class ValidationFailed(TicketryError):
     def __init__(self, *errors: dict[str, str], code: str = "invalid_parameters", message: str | None = None) -> None:
         text = message or "; ".join(f"{error['field']}: {error['message']}" for error in errors)
         super().__init__(code, text, errors=list(errors))
+        self.errors = errors
 
 
 def field_error(field: str, code: str, message: str) -> dict[str, str]:

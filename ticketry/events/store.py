@@ -8,34 +8,30 @@ from ticketry.db.paging import PageIn
 from ticketry.db.pool import Tx
 from ticketry.events.models import Event, EventActor, NewEvent
 
+_GIVEN = ("id", "type", "actor_type", "actor_id", "actor_name", "data")
+
 
 @lru_cache(maxsize=64)
 def _insert_text(count: int, source: str) -> str:
     """The INSERT of `count` events of one ticket; it inserts none if `source` (a CTE) has no row."""
-    rows = ", ".join(f"({n}, %(event_id_{n})s, %(event_type_{n})s, %(event_data_{n})s::jsonb)" for n in range(count))
+    rows = ", ".join(f"({n}, {', '.join(f'%(event_{name}_{n})s' for name in _GIVEN)}::jsonb)" for n in range(count))
     return f"""
-        INSERT INTO events (workspace_id, id, type, ticket_id, actor_type, actor_id, actor_name, created_at, data)
-        SELECT {source}.workspace_id, e.id, e.type, {source}.id, %(actor_type)s, %(actor_id)s, %(actor_name)s,
-               %(event_at)s, e.data
-        FROM {source}, (VALUES {rows}) AS e (n, id, type, data) ORDER BY e.n"""
+        INSERT INTO events (workspace_id, ticket_id, created_at, {", ".join(_GIVEN)})
+        SELECT {source}.workspace_id, {source}.id, %(event_at)s, {", ".join(f"e.{name}" for name in _GIVEN)}
+        FROM {source}, (VALUES {rows}) AS e (n, {", ".join(_GIVEN)}) ORDER BY e.n"""
 
 
 def insertion(events: Sequence[NewEvent], source: str) -> tuple[str, dict[str, Any]]:
-    """SQL text and parameters that record `events` (one or more, of one ticket and actor) for the row of `source`.
+    """SQL text and parameters that record `events` (of one ticket and instant) for the row of `source`.
 
     `source` names a CTE with the ticket's workspace_id and id, so that the change and its facts are one statement.
     """
-    first = events[0]
-    params: dict[str, Any] = {
-        "actor_type": first.actor.type,
-        "actor_id": first.actor.id,
-        "actor_name": first.actor.name,
-        "event_at": first.at,
-    }
+    if not events:
+        return f"SELECT 1 FROM {source}", {}
+    params: dict[str, Any] = {"event_at": events[0].at}
     for n, event in enumerate(events):
-        params[f"event_id_{n}"] = event.id
-        params[f"event_type_{n}"] = event.type
-        params[f"event_data_{n}"] = event.data
+        given = (event.id, event.type, event.actor.type, event.actor.id, event.actor.name, event.data)
+        params |= {f"event_{name}_{n}": value for name, value in zip(_GIVEN, given, strict=True)}
     return _insert_text(len(events), source), params
 
 

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from ticketry.accounts.guard import GuardedRoute, Unit, needs, one_statement
 from ticketry.core.actor import Actor
+from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Page, PageIn
 from ticketry.events.models import Event
 from ticketry.tickets import rules, service
@@ -26,6 +27,7 @@ Reference = Annotated[
     Path(
         alias="ticket_id",
         max_length=64,
+        pattern=NO_NUL,
         description="The ticket's id or its number.",
         examples=["ticket_abc123xyz789", "TICK-1234"],
     ),

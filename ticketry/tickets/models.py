@@ -152,7 +152,7 @@ class Ticket:
     reopen_count: int = 0
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
-    sla_policy_id: str | None = None
+    sla_policy_id: str = "sla_default"
     sla_policy_version: int = 1
     response_spent: int = 0
     resolution_spent: int = 0
@@ -164,6 +164,8 @@ class Ticket:
     response_met: bool | None = None
     resolution_met: bool | None = None
     sla_paused: bool = False
+    next_alarm_at: datetime | None = None
+    alarms: int = 0
 
 
 class Sla(BaseModel):

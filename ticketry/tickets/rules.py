@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from ticketry.core.errors import Conflict, ValidationFailed, field_error
 from ticketry.events.models import EventType
+from ticketry.sla import alarms
 from ticketry.sla import rules as sla
-from ticketry.sla.models import Clock, Policy
+from ticketry.sla.alarms import Told
+from ticketry.sla.models import AT_REST, Clock, Policy
 from ticketry.tickets.models import (
     PRIORITY_LABELS,
     CloseIn,
@@ -44,12 +48,19 @@ _CLOCK_FIELDS = (
 _HISTORY_FIELDS = (
     "subject", "description", "priority", "status", "category", "contact_id", "conversation_id", "assigned_to",
     "assigned_name", "due_date", "tags", "custom_fields", "metadata", "resolution_note", "customer_satisfaction",
-    "satisfaction_source", "resolution_time", "root_cause", "reopen_count", "resolved_at", "closed_at",
+    "satisfaction_source", "resolution_time", "root_cause", "reopen_count", "resolved_at", "closed_at", "sla_policy_id",
+    "sla_policy_version",
 )  # fmt: skip
 _STATUS_FIELDS = (
     "status", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time", "root_cause",
     "reopen_count", "resolved_at", "closed_at",
 )  # fmt: skip
+_ALARM_EVENTS: tuple[tuple[Told, EventType, str], ...] = (
+    (Told.RESPONSE_WARNING, "ticket.sla_warning", "response"),
+    (Told.RESOLUTION_WARNING, "ticket.sla_warning", "resolution"),
+    (Told.RESPONSE_BREACH, "ticket.sla_breached", "response"),
+    (Told.RESOLUTION_BREACH, "ticket.sla_breached", "resolution"),
+)
 _STATUS_EVENTS: dict[Status, EventType] = {
     "resolved": "ticket.resolved",
     "closed": "ticket.closed",
@@ -103,16 +114,26 @@ def moment(ticket: Ticket, now: datetime) -> datetime:
 
 
 def change(ticket: Ticket, policy: Policy, at: datetime, *, responded: bool = False, **values: Any) -> Ticket:
-    """The ticket with these values, its SLA clock moved on. Every change of a ticket goes through here."""
-    clock = sla.advance(
-        policy,
-        clock_of(ticket),
-        at,
-        status=values.get("status"),
-        priority=values.get("priority"),
-        responded=responded,
-    )
-    return replace(ticket, version=ticket.version + 1, updated_at=at, **{**values, **clock_columns(clock)})
+    """The ticket with these values, its SLA clock moved on. Every change of a ticket goes through here.
+
+    What the clock had to tell before this change counts as told now, see `facts`.
+    """
+    before = clock_of(ticket)
+    status, priority = values.get("status"), values.get("priority")
+    clock = sla.advance(policy, before, at, status=status, priority=priority, responded=responded)
+    told = Told(ticket.alarms)
+    if ticket.next_alarm_at is not None and ticket.next_alarm_at <= at:
+        told = reduce(or_, (alarm.told for alarm in alarms.due(policy, before, told, at)), told)
+    if clock.cycle > before.cycle:
+        told = alarms.after_reopening(clock, told)
+    moved = {**values, **clock_columns(clock), **alarm_columns(policy, clock, told)}
+    return replace(ticket, version=ticket.version + 1, updated_at=at, **moved)
+
+
+def alarm_columns(policy: Policy, clock: Clock, told: Told) -> dict[str, Any]:
+    """When the clock next has something to tell, and what it has told. A ticket at rest has nothing to tell."""
+    next_at = None if clock.status in AT_REST else alarms.next_alarm(policy, clock, told)
+    return {"alarms": int(told), "next_alarm_at": next_at}
 
 
 def close(ticket: Ticket, policy: Policy, body: CloseIn, now: datetime) -> Ticket:
@@ -200,6 +221,17 @@ def check_custom_fields(value: dict[str, Any]) -> None:
     except ValidationError as error:
         message = error.errors()[0]["msg"]
         raise ValidationFailed(field_error("custom_fields", "too_large", f"after merging: {message}")) from None
+
+
+def alarms_told(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any]]]:
+    """The warnings and breaches that were told between two states, each with what it is about."""
+    newly = Told(new.alarms) & ~Told(old.alarms)
+    due = {"response": old.response_due_at, "resolution": old.resolution_due_at}
+    return [
+        (kind, {"target": target, "due_at": due[target], "cycle": old.reopen_count + 1})
+        for told, kind, target in _ALARM_EVENTS
+        if told & newly
+    ]
 
 
 def facts(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any]]]:

@@ -1,20 +1,25 @@
 """Use cases of tickets. Every way to open, close or reopen one (call, bulk, page, rule, timer) is a function here."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from ticketry.accounts.users import service as users
 from ticketry.contacts import service as contacts
-from ticketry.core.actor import Actor
-from ticketry.core.errors import Conflict, NotFound
+from ticketry.core.actor import Actor, system
+from ticketry.core.errors import Conflict, NotFound, ValidationFailed
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Tx
 from ticketry.events import service as events
 from ticketry.events.models import Event
 from ticketry.sla import rules as sla
-from ticketry.sla.models import DEFAULT_POLICY, Policy
+from ticketry.sla.alarms import Told
+from ticketry.sla.models import Policy
+from ticketry.sla.policies import service as policies
+from ticketry.sla.policies.models import DEFAULT_POLICY_ID
+from ticketry.sla.policies.rules import Traits
 from ticketry.tickets import rules, store
 from ticketry.tickets.comments.models import Author, Comment
 from ticketry.tickets.models import CloseIn, ReopenIn, Resolution, ResolutionActor, Ticket, TicketIn, TicketPatch
@@ -25,9 +30,10 @@ ATTEMPTS = 50
 """How often a change is tried anew when others change the ticket first. Each round one of them gets through."""
 
 
-def policy_of(ticket: Ticket) -> Policy:
+async def policy_of(tx: Tx, ticket: Ticket) -> Policy:
     """The SLA policy version that a ticket keeps."""
-    return DEFAULT_POLICY
+    held = await policies.version_of(tx, ticket.workspace_id, ticket.sla_policy_id, ticket.sla_policy_version)
+    return held.policy
 
 
 async def get(tx: Tx, actor: Actor, reference: str) -> Ticket:
@@ -60,33 +66,30 @@ async def changing(
 
 async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | None = None) -> Ticket:
     """Opens a ticket. Raises `ValidationFailed` if the contact or the assignee is not there."""
-    assignee = None
-    if body.contact_id is not None:
-        await contacts.check_exists(tx, actor.workspace_id, body.contact_id, "contact_id")
-    if body.assigned_to is not None:
-        assignee = await users.check_assignable(tx, actor.workspace_id, body.assigned_to, "assigned_to")
+    given = body.model_dump(include={"contact_id", "assigned_to"})
+    await _check_references(tx, actor, given)
     number = await store.next_number(tx, actor.workspace_id)
-    ticket = _opened(tx, actor, body, number, assignee.name if assignee else None, follow_up_of)
+    traits = Traits(body.category, body.tags or [], body.contact_id, body.priority or 3)
+    policy = await policies.chosen(tx, actor.workspace_id, traits)
+    ticket = _opened(tx, actor, body, policy, number=number, follow_up_of=follow_up_of)
+    ticket = replace(ticket, assigned_name=given["assigned_name"])
     as_json = rules.view(ticket, tx.now).model_dump_json()
     facts = [events.fact("ticket.created", actor, ticket.id, tx.now, as_json, changes={})]
-    if assignee is not None:
-        changes = {
-            "assigned_to": {"from": None, "to": assignee.id},
-            "assigned_name": {"from": None, "to": assignee.name},
-        }
+    if ticket.assigned_to is not None:
+        names = ("assigned_to", "assigned_name")
+        changes = {name: {"from": None, "to": getattr(ticket, name)} for name in names}
         facts.append(events.fact("ticket.assigned", actor, ticket.id, tx.now, as_json, changes=changes))
     await store.insert(tx, ticket, facts)
     return ticket
 
 
-def _opened(
-    tx: Tx, actor: Actor, body: TicketIn, number: int, assigned_name: str | None, follow_up_of: str | None
-) -> Ticket:
+def _opened(tx: Tx, actor: Actor, body: TicketIn, policy: Policy, *, number: int, follow_up_of: str | None) -> Ticket:
     priority = body.priority or 3
     status = body.status or "new"
     if status == "new" and body.assigned_to is not None:
         status = "open"
     given: dict[str, Any] = body.model_dump(exclude={"priority", "status"}, exclude_none=True)
+    clock = sla.start(policy, tx.now, priority, status)
     return Ticket(
         workspace_id=actor.workspace_id,
         id=mint("ticket"),
@@ -94,7 +97,7 @@ def _opened(
         version=1,
         priority=priority,
         status=status,
-        assigned_name=assigned_name,
+        assigned_name=None,
         follow_up_of=follow_up_of,
         created_at=tx.now,
         updated_at=tx.now,
@@ -103,7 +106,10 @@ def _opened(
             for name in ("category", "contact_id", "conversation_id", "assigned_to", "due_date")
         },
         **given,
-        **rules.clock_columns(sla.start(DEFAULT_POLICY, tx.now, priority, status)),
+        **rules.clock_columns(clock),
+        **rules.alarm_columns(policy, clock, Told.NOTHING),
+        sla_policy_id=policy.id or DEFAULT_POLICY_ID,
+        sla_policy_version=policy.version,
     )
 
 
@@ -122,14 +128,18 @@ async def record(
         columns = {**{name: getattr(new, name) for name in store.CLOSING_COLUMNS}, **columns}
         details["resolution"] = resolution.model_dump()
     as_json = rules.view(new, at).model_dump_json()
-    told = rules.facts(old, new)
+    clockwork = system(new.workspace_id, "SLA")
     facts = [
-        events.fact(kind, actor, new.id, at, as_json, changes=changes, **(details if "status" in changes else {}))
-        for kind, changes in told
+        events.fact(kind, clockwork, new.id, at, as_json, changes={}, **about)
+        for kind, about in rules.alarms_told(old, new)
     ]
     if comment is not None:
         said = comment.model_dump()
-        facts.insert(0, events.fact("ticket.commented", actor, new.id, at, as_json, changes={}, comment=said))
+        facts.append(events.fact("ticket.commented", actor, new.id, at, as_json, changes={}, comment=said))
+    facts += [
+        events.fact(kind, actor, new.id, at, as_json, changes=changes, **(details if "status" in changes else {}))
+        for kind, changes in rules.facts(old, new)
+    ]
     return await store.change(tx, old, columns, facts, resolution, comment)
 
 
@@ -141,7 +151,7 @@ async def close(tx: Tx, actor: Actor, reference: str, body: CloseIn, if_match: s
     """Closes a ticket: the ticket, its resolution and the fact in one statement, or 409 and nothing."""
 
     async def attempt(old: Ticket) -> Ticket | None:
-        new = rules.close(old, policy_of(old), body, tx.now)
+        new = rules.close(old, await policy_of(tx, old), body, tx.now)
         return new if await record(tx, actor, old, new) else None
 
     return await changing(tx, actor, reference, if_match, attempt)
@@ -151,7 +161,7 @@ async def reopen(tx: Tx, actor: Actor, reference: str, body: ReopenIn, if_match:
     """Reopens a closed or resolved ticket; what its closes recorded stays."""
 
     async def attempt(old: Ticket) -> Ticket | None:
-        new = rules.reopen(old, policy_of(old), tx.now)
+        new = rules.reopen(old, await policy_of(tx, old), tx.now)
         return new if await record(tx, actor, old, new, reason=body.reason) else None
 
     return await changing(tx, actor, reference, if_match, attempt)
@@ -164,26 +174,39 @@ async def update(tx: Tx, actor: Actor, reference: str, body: TicketPatch, if_mat
     await _check_references(tx, actor, given)
 
     async def attempt(old: Ticket) -> Ticket | None:
-        new = rules.update(old, policy_of(old), _complete(old, given), tx.now)
+        new = rules.update(old, await policy_of(tx, old), _complete(old, given), tx.now)
         at = rules.moment(old, tx.now)
         comment = None if note is None else internal_note(actor, old, note, at)
         if new is old:
             if comment is None:
                 return old
-            new = rules.change(old, policy_of(old), at)
+            new = rules.change(old, await policy_of(tx, old), at)
         return new if await record(tx, actor, old, new, comment) else None
 
     return await changing(tx, actor, reference, if_match, attempt)
 
 
 async def _check_references(tx: Tx, actor: Actor, given: dict[str, Any]) -> None:
-    """The contact and the assignee must be there; the assignee's name is noted beside the id."""
-    if given.get("contact_id") is not None:
-        await contacts.check_exists(tx, actor.workspace_id, given["contact_id"], "contact_id")
-    if "assigned_to" in given:
-        chosen = given["assigned_to"]
-        user = await users.check_assignable(tx, actor.workspace_id, chosen, "assigned_to") if chosen else None
-        given["assigned_name"] = user.name if user else None
+    """The contact and the assignee must be there, and both are named if not; notes the assignee's name in `given`."""
+    wrong: list[dict[str, str]] = []
+    try:
+        if given.get("contact_id") is not None:
+            await contacts.check_exists(tx, actor.workspace_id, given["contact_id"], "contact_id")
+    except ValidationFailed as error:
+        wrong += error.errors
+    try:
+        if "assigned_to" in given:
+            given["assigned_name"] = await _assignee_name(tx, actor, given["assigned_to"])
+    except ValidationFailed as error:
+        wrong += error.errors
+    if wrong:
+        raise ValidationFailed(*wrong)
+
+
+async def _assignee_name(tx: Tx, actor: Actor, user_id: str | None) -> str | None:
+    if user_id is None:
+        return None
+    return (await users.check_assignable(tx, actor.workspace_id, user_id, "assigned_to")).name
 
 
 def _complete(ticket: Ticket, given: dict[str, Any]) -> dict[str, Any]:

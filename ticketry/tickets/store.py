@@ -22,13 +22,14 @@ TICKET_COLUMNS = """
     t.satisfaction_source, t.resolution_time, t.root_cause, t.reopen_count, t.resolved_at, t.closed_at,
     t.sla_policy_id, t.sla_policy_version, t.response_spent, t.resolution_spent, t.response_due_at,
     t.resolution_due_at, t.first_response_at, t.response_completed_at, t.resolution_completed_at, t.response_met,
-    t.resolution_met, t.sla_paused"""
+    t.resolution_met, t.sla_paused, t.next_alarm_at, t.alarms"""
 TICKET_SOURCE = "tickets t LEFT JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.assigned_to"
 _JSON_COLUMNS = frozenset({"custom_fields", "metadata"})
 _INSERTED = (
     "id", "subject", "description", "priority", "status", "category", "contact_id", "conversation_id", "assigned_to",
     "follow_up_of", "due_date", "created_at", "updated_at", "sla_since", "tags", "custom_fields", "metadata",
     "sla_policy_id", "sla_policy_version", "response_due_at", "resolution_due_at", "sla_paused", "number",
+    "next_alarm_at", "alarms",
 )  # fmt: skip
 
 
@@ -84,11 +85,13 @@ def _change_text(columns: tuple[str, ...], recording: str, *more: str) -> str:
 _RESOLUTION = """resolution AS (
     INSERT INTO resolutions (workspace_id, id, ticket_id, cycle, resolution_note, customer_satisfaction,
         satisfaction_source, resolution_time, root_cause, agent_id, agent_name, actor_type, actor_id, actor_name,
-        response_met, resolution_met, response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at)
+        response_met, resolution_met, response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at,
+        sla_policy_id, sla_policy_version)
     SELECT workspace_id, %(resolution_id)s, id, %(cycle)s, %(resolution_note)s, %(customer_satisfaction)s,
-        %(satisfaction_source)s, %(resolution_time)s, %(root_cause)s, %(agent_id)s, %(agent_name)s, %(actor_type)s,
-        %(actor_id)s, %(actor_name)s, %(final_response_met)s, %(final_resolution_met)s, %(final_response_due_at)s,
-        %(final_resolution_due_at)s, %(final_first_response_at)s, %(first_resolved_at)s, %(final_closed_at)s
+        %(satisfaction_source)s, %(resolution_time)s, %(root_cause)s, %(agent_id)s, %(agent_name)s, %(closer_type)s,
+        %(closer_id)s, %(closer_name)s, %(final_response_met)s, %(final_resolution_met)s, %(final_response_due_at)s,
+        %(final_resolution_due_at)s, %(final_first_response_at)s, %(first_resolved_at)s, %(final_closed_at)s,
+        %(held_policy_id)s, %(held_policy_version)s
     FROM changed)"""
 
 
@@ -103,7 +106,7 @@ CLOSING_COLUMNS = (
     "status", "updated_at", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time",
     "root_cause", "resolved_at", "closed_at", "sla_since", "response_spent", "resolution_spent", "response_due_at",
     "resolution_due_at", "response_completed_at", "resolution_completed_at", "response_met", "resolution_met",
-    "sla_paused",
+    "sla_paused", "next_alarm_at", "alarms",
 )  # fmt: skip
 """What a close writes, always all of it: one statement text, so one prepared statement."""
 
@@ -122,6 +125,7 @@ def change_statement(
     if resolution is not None:
         more.append(_RESOLUTION)
         params |= _resolution_params(resolution)
+        params |= {"held_policy_id": old.sla_policy_id, "held_policy_version": old.sla_policy_version}
     if comment is not None:
         more.append(_COMMENT)
         params |= _comment_params(comment)
@@ -135,6 +139,9 @@ def _resolution_params(resolution: Resolution) -> dict[str, Any]:
         "cycle": resolution.cycle,
         "agent_id": resolution.agent_id,
         "agent_name": resolution.agent_name,
+        "closer_type": resolution.closed_by.type,
+        "closer_id": resolution.closed_by.id,
+        "closer_name": resolution.closed_by.name,
         "final_response_met": sla.response_met,
         "final_resolution_met": sla.resolution_met,
         "final_response_due_at": sla.response_due_at,

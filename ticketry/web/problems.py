@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ticketry.core.errors import TicketryError, ValidationFailed, field_error
 
@@ -33,6 +34,7 @@ STATUS_OF_CODE = {
     "unsupported_media_type": 415,
     "database_unavailable": 503,
 }
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _PLAIN_CODES = {
     404: ("not_found", "path_not_found", "No such path"),
     405: ("invalid_request", "method_not_allowed", ""),
@@ -108,7 +110,20 @@ def http_problem(request: Request, error: HTTPException) -> Response:
     kind, code, message = _PLAIN_CODES.get(error.status_code, ("invalid_request", "invalid_request", str(error.detail)))
     text = message or f"{request.method} is not allowed here"
     body = {"error": {"type": kind, "message": text, "code": code}}
-    return JSONResponse(body, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed_methods(request)) or "GET, HEAD"
+    return JSONResponse(body, error.status_code, headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """The methods that this path answers: each is a route of its own, and the router names only the first."""
+
+    def known(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in METHODS if known(method)]
 
 
 def crash_problem(request_id: str) -> Response:

@@ -42,6 +42,9 @@ class WorkspacePatch(StrictModel):
     reopen_window_days: Days = Field(
         14, description="Days after a close in which a customer's reply reopens the ticket."
     )
+    auto_close_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
+        None, description="Days after which resolved tickets are closed by themselves; `null` is never."
+    )
     branding: Branding = Branding()
 
 
@@ -57,6 +60,7 @@ class Workspace(BaseModel):
     minute_limit: int | None
     day_limit: int | None
     reopen_window_days: int
+    auto_close_days: int | None
     branding: dict[str, Any]
     created_at: Instant
     updated_at: Instant

@@ -30,7 +30,7 @@ async def _add(
 ) -> Workspace:
     workspace = Workspace(
         id=mint("ws"), agency_id=agency_id, name=name, environment=environment, is_home=is_home, tier=tier,
-        minute_limit=None, day_limit=None, reopen_window_days=14, branding={}, created_at=tx.now, updated_at=tx.now,
+        minute_limit=None, day_limit=None, reopen_window_days=14, auto_close_days=None, branding={}, created_at=tx.now, updated_at=tx.now,
     )  # fmt: skip
     await store.insert(tx, workspace)
     return workspace

@@ -39,7 +39,7 @@ async def add(tx: Tx, actor: Actor, reference: str, body: CommentIn) -> Comment:
         if wanted == "follow_up":
             old, wanted = await _follow_up(tx, speaker, old), "none"
         comment = _comment(speaker, old, body, ticket_rules.moment(old, tx.now))
-        new = rules.commented(old, tickets.policy_of(old), comment, wanted, tx.now)
+        new = rules.commented(old, await tickets.policy_of(tx, old), comment, wanted, tx.now)
         return comment if await tickets.record(tx, speaker, old, new, comment) else None
 
     return await tickets.changing(tx, actor, reference, None, attempt)

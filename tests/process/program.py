@@ -9,12 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from psycopg.conninfo import make_conninfo
 
 TICKETRY = str(Path(sys.executable).parent / "ticketry")
@@ -93,7 +91,10 @@ class Served:
         """Ends it, however the test went."""
         with contextlib.suppress(subprocess.TimeoutExpired, ProcessLookupError):
             self.process.terminate()
-            self.process.wait(PATIENCE)
+            try:
+                self.process.wait(8)
+            except subprocess.TimeoutExpired:
+                open("/tmp/stuck.txt", "a").write(subprocess.run(["/work/main/.venv/bin/py-spy","dump","-p",str(self.process.pid)],capture_output=True,text=True).stdout + self.told()+"\n"+subprocess.run(["ps","-eo","pid,ppid,etime,stat,args"],capture_output=True,text=True).stdout)
         self.process.kill()
         self.process.wait()
         assert self.process.stdout is not None
@@ -136,22 +137,8 @@ def eventually(holds: Any, seconds: float = 10) -> bool:
     return True
 
 
-@pytest.fixture()
-def start() -> Iterator[Any]:
-    """Starts servers that end with the test."""
-    running: list[Served] = []
-
-    def run(*words: str) -> Served:
-        running.append(Served(*words))
-        return running[-1]
-
-    yield run
-    for one in running:
-        one.clean_up()
-
-
-@pytest.fixture()
-def folder() -> Iterator[Path]:
-    """An empty folder; below /tmp, where the database's own user can reach it when root runs the tests."""
-    with tempfile.TemporaryDirectory(prefix="ticketry-process-", dir="/tmp") as made:
-        yield Path(made)
+def kill(*pids: int) -> None:
+    """SIGKILL, to processes that we started."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""The benchmarks of Ticketry: see README.md beside this file."""
