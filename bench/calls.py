@@ -108,50 +108,65 @@ class Found:
 
 
 def _needed(slice_: float) -> int:
-    one, many = kept_ready(1, slice_), kept_ready(16, slice_)
-    return 2 * one + (2 * ROUNDS + 2) * many + ROUNDS * _transactions(slice_)
+    """Open tickets that all runs together close: two warm-ups, the runs of both servers, pgbench."""
+    runs = 2 * kept_ready(16, 1) + kept_ready(1, slice_) + 2 * ROUNDS * kept_ready(16, slice_)
+    return runs + ROUNDS * _transactions(slice_)
 
 
 def _transactions(seconds: float) -> int:
     return round(PGBENCH * seconds) // pgbench.CLIENTS * pgbench.CLIENTS
 
 
-def _rounds(session: Session, desk: Desk, found: Found, slice_: float, *, beside: bool) -> None:
-    """Warms up, then measures one connection once and 16 in rounds, with pgbench `beside`."""
-    desk.close(16, 1)
-    steps = [(kind, 1) for kind in KINDS] + [(kind, 16) for kind in KINDS] * ROUNDS
-    for place, (kind, connections) in enumerate(session.progress.track(steps, description="create, get, close")):
-        found.add(kind, connections, getattr(desk, kind)(connections, slice_))
-        if beside and kind == "close" and connections == 16 and place:
+def _measure_alone(session: Session, desk: Desk, slice_: float) -> Found:
+    """Every call, and pgbench right after the closes it is compared with."""
+    found = Found()
+    steps = [(kind, 1) for kind in KINDS] + [(kind, 16) for kind in (*KINDS, "pgbench")] * ROUNDS
+    for kind, connections in session.progress.track(steps, description="create, get, close, pgbench"):
+        if kind == "pgbench":
             count = _transactions(slice_)
             found.pgbench.append(pgbench.closes(desk.house, desk.stock.take(count), count))
+        else:
+            found.add(kind, connections, getattr(desk, kind)(connections, slice_))
     found.memory = desk.served.memory()
+    return found
 
 
-def _table(alone: Found, worker: Found) -> Table:
-    headings = ("Call", "Connections", "Requests/s", "p50 ms", "p99 ms", "API CPU µs", "Database CPU µs")
-    table = Table(headings)
-    for found, note in ((alone, ""), (worker, ", background work in the same process")):
+def _measure_working(session: Session, desk: Desk, slice_: float) -> Found:
+    """Closes, while the same process also does the background work that they call for."""
+    found = Found()
+    for _ in session.progress.track(range(ROUNDS), description="close, with background work"):
+        found.add("close", 16, desk.close(16, slice_))
+    found.memory = desk.served.memory()
+    return found
+
+
+def _table(alone: Found, working: Found) -> Table:
+    table = Table(("Call", "Server", "Connections", "Requests/s", "p50 ms", "p99 ms", "API CPU µs", "Database CPU µs"))
+    for found, server in ((alone, "API alone"), (working, "with worker")):
         for kind, connections in found.loads:
             one = found.load(kind, connections)
             figures = (f"{one.rate:,.0f}", f"{one.p50:.2f}", f"{one.p99:.2f}", f"{one.api_cpu:.0f}")
-            table.rows.append((kind + note, str(connections), *figures, f"{one.database_cpu:.0f}"))
-    for tps, latency in [sorted(alone.pgbench)[len(alone.pgbench) // 2]] if alone.pgbench else []:
-        table.rows.append(("pgbench, a close's statement", "16", f"{tps:,.0f}", f"{latency:.2f} (mean)", "", "", ""))
+            table.rows.append((kind, server, str(connections), *figures, f"{one.database_cpu:.0f}"))
+    tps, latency = _middle(alone.pgbench)
+    table.rows.append(("the statement of a close", "pgbench", "16", f"{tps:,.0f}", f"{latency:.2f} (mean)", "", "", ""))
     return table
 
 
-def _aims(alone: Found, worker: Found) -> Aims:
+def _middle(runs: list[tuple[float, float]]) -> tuple[float, float]:
+    return sorted(runs)[len(runs) // 2]
+
+
+def _aims(alone: Found, working: Found) -> Aims:
     aims = Aims()
     close, get = alone.load("close"), alone.load("get")
-    tps = sorted(tps for tps, _ in alone.pgbench)[len(alone.pgbench) // 2]
+    tps, _ = _middle(alone.pgbench)
     aims.at_least("close / pgbench, 16 connections", close.rate / tps, 0.33)
     aims.at_least("get / close, 16 connections", get.rate / close.rate, 1.5)
     for kind in KINDS:
         aims.below(f"p99 of {kind}, ms, 16 connections", alone.load(kind).p99, 25)
-    aims.below("p99 of close with background work, ms", worker.load("close").p99, 25)
+    aims.below("p99 of close with background work, ms", working.load("close").p99, 25)
     aims.below("resident memory of an API process, MB", alone.memory, 120, "{:.0f}")
-    aims.below("the same with background work, MB", worker.memory, 120, "{:.0f}")
+    aims.below("the same with background work, MB", working.memory, 120, "{:.0f}")
     return aims
 
 
@@ -160,15 +175,18 @@ def calls(session: Session) -> Section:
     slice_, house = max(1.0, session.seconds / ROUNDS), session.large
     stock = Stock(house)
     stock.fill(_needed(slice_))
-    alone, worker = Found(), Found()
     with house.serve("--no-worker") as served:
-        _rounds(session, Desk(house, served, stock), alone, slice_, beside=True)
+        desk = Desk(house, served, stock)
+        desk.close(16, 1)
+        alone = _measure_alone(session, desk, slice_)
     with house.serve() as served:
-        _rounds(session, Desk(house, served, stock), worker, slice_, beside=False)
+        desk = Desk(house, served, stock)
+        desk.close(16, 1)
+        working = _measure_working(session, desk, slice_)
     notes = [
         f"One API process. Runs of {max(1, round(slice_))} s; at 16 connections the median of {ROUNDS} rounds, in each "
         "of which create, get, close and pgbench take turns. CPU is per request, the database's own background "
         "processes included.",
     ]
     title = f"Create, get, close beside {session.tickets:,} tickets"
-    return Section("calls", title, [_table(alone, worker), _aims(alone, worker)], notes)
+    return Section("calls", title, [_table(alone, working), _aims(alone, working)], notes)

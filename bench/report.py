@@ -79,7 +79,4 @@ def write(section: Section, run: str, order: list[str]) -> None:
     bodies = {name: body for name, body in _MARK.findall(old) if name in order}
     bodies[section.name] = _body(section, run)
     parts = [f"<!-- section {name} -->\n{bodies[name]}<!-- end {name} -->\n" for name in order if name in bodies]
-    head = (
-        "# Results of `make bench`\n\nWritten by the benchmarks; what they measure stands in [README.md](README.md).\n"
-    )
     RESULTS.write_text("\n".join([HEAD, *parts]))

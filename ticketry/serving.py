@@ -172,6 +172,7 @@ class Crew:
 
     def run(self, stop: Stop) -> None:
         """Serve until asked to stop. OperatorError when a process cannot even start."""
+        stop.listener = lambda: None  # looked at in every round, also while ending
         try:
             while not stop.asked:
                 self._hear()
@@ -180,6 +181,7 @@ class Crew:
                         self.members[position] = self._replaced(member)
         finally:
             self._end(stop)
+            stop.listener = None
 
     def _hear(self) -> None:
         """Wait a moment for processes to say that they answer."""

@@ -80,13 +80,21 @@ async def _work(queue: procrastinate.App) -> None:
         )
 
 
+def _cancelled() -> bool:
+    """Whether this task was asked to end. What ends it may look different: the database may fail on the way out."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def run(house: Resources) -> None:
     """Works until cancelled. When the database goes away it waits and comes back."""
-    while True:
+    while not _cancelled():
         try:
             await _work(make_queue(house))
         except Exception as error:
-            log.warning("worker interrupted; trying again", error=str(error))
+            if _cancelled():
+                return
+            log.warning("worker interrupted; trying again", error=" ".join(str(error).split()))
             await asyncio.sleep(2)
 
 

@@ -9,9 +9,9 @@ import pytest
 from process.program import Served
 
 
-@pytest.fixture()
-def start() -> Iterator[Any]:
-    """Starts servers that end with the test."""
+@pytest.fixture
+def start(folder: Path) -> Iterator[Any]:
+    """Starts servers that end with the test, before their folder goes."""
     running: list[Served] = []
 
     def run(*words: str) -> Served:
@@ -23,7 +23,7 @@ def start() -> Iterator[Any]:
         one.clean_up()
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder() -> Iterator[Path]:
     """An empty folder; below /tmp, where the database's own user can reach it when root runs the tests."""
     with tempfile.TemporaryDirectory(prefix="ticketry-process-", dir="/tmp") as made:

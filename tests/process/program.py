@@ -35,7 +35,7 @@ class Served:
     """A running `ticketry serve`."""
 
     def __init__(self, *words: str) -> None:
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by clean_up
         self.process = subprocess.Popen(
             [TICKETRY, "serve", "--port", "0", *words],
             stdout=subprocess.PIPE,
@@ -91,10 +91,7 @@ class Served:
         """Ends it, however the test went."""
         with contextlib.suppress(subprocess.TimeoutExpired, ProcessLookupError):
             self.process.terminate()
-            try:
-                self.process.wait(8)
-            except subprocess.TimeoutExpired:
-                open("/tmp/stuck.txt", "a").write(subprocess.run(["/work/main/.venv/bin/py-spy","dump","-p",str(self.process.pid)],capture_output=True,text=True).stdout + self.told()+"\n"+subprocess.run(["ps","-eo","pid,ppid,etime,stat,args"],capture_output=True,text=True).stdout)
+            self.process.wait(PATIENCE)
         self.process.kill()
         self.process.wait()
         assert self.process.stdout is not None

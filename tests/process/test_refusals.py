@@ -6,7 +6,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import copy_database
 from process.program import ticketry
 
 pytestmark = pytest.mark.process
@@ -21,7 +20,7 @@ def refused(*words: str) -> str:
     return done.stderr.strip()
 
 
-@pytest.fixture()
+@pytest.fixture
 def taken() -> Iterator[int]:
     """A port that another program uses."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -55,15 +54,14 @@ def test_database_that_is_not_there() -> None:
     assert "secret" not in line
 
 
-def test_newer_database(server_url: str) -> None:
-    url = copy_database(server_url)
-    with psycopg.connect(url, autocommit=True) as conn:
+def test_newer_database(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute(
             """INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)
                VALUES ('x', '9999_future', now())"""
         )
     for words in (["serve", "--port", "0"], ["migrate"], ["worker"], ["users", "list"]):
-        line = refused(*words, "--database-url", url)
+        line = refused(*words, "--database-url", database_url)
         assert "the database is newer than this program, which does not know 9999_future" in line
 
 

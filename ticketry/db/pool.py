@@ -6,9 +6,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncCursor, AsyncTransaction
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
+
+from ticketry.db.sql import compiled
 
 Row = TypeVar("Row")
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -95,8 +97,12 @@ class Tx:
 
     async def _run(self, query: str, params: Params, rows: AsyncRowFactory[Row]) -> AsyncCursor[Row]:
         conn = self._conn or await self.conn()
-        cursor = conn.cursor(binary=True, row_factory=rows)
-        return await cursor.execute(query, params)
+        cursor = AsyncRawCursor(conn, row_factory=rows)
+        if params is None:
+            return await cursor.execute(query, binary=True)
+        text, places = compiled(query)
+        given: Any = params
+        return await cursor.execute(text, [given[place] for place in places], binary=True)
 
     async def close(self, error: BaseException | None) -> None:
         """Ends the unit: commits, or rolls back when `error` is given, and gives the connection back."""

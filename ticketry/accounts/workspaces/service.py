@@ -29,9 +29,20 @@ async def _add(
     tier: Tier = "enterprise",
 ) -> Workspace:
     workspace = Workspace(
-        id=mint("ws"), agency_id=agency_id, name=name, environment=environment, is_home=is_home, tier=tier,
-        minute_limit=None, day_limit=None, reopen_window_days=14, auto_close_days=None, branding={}, created_at=tx.now, updated_at=tx.now,
-    )  # fmt: skip
+        id=mint("ws"),
+        agency_id=agency_id,
+        name=name,
+        environment=environment,
+        is_home=is_home,
+        tier=tier,
+        minute_limit=None,
+        day_limit=None,
+        reopen_window_days=14,
+        auto_close_days=None,
+        branding={},
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
     await store.insert(tx, workspace)
     return workspace
 
