@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
-from ticketry.sla.calendars import _spans, parsed
+from ticketry.sla.business_time import _spans, parsed
 from ticketry.sla.explain import explain
 from ticketry.sla.models import DEFAULT_POLICY, Calendar, Fact, Policy
 from ticketry.sla.rules import advance, fold

@@ -5,9 +5,9 @@ an admin, an agent, a customer, and a stranger of another workspace.
 """
 
 import asyncio
-import itertools
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,6 @@ from ticketry.settings import load
 
 T = TypeVar("T")
 START = datetime(2025, 1, 15, 9, 0, tzinfo=UTC)
-_counter = itertools.count()
 
 
 class MovedClock:
@@ -180,7 +179,7 @@ def server_url() -> Iterator[str]:
 
 def copy_database(server_url: str) -> str:
     """The URL of a new copy of the migrated template."""
-    name = f"copy_{next(_counter)}"
+    name = f"copy_{uuid.uuid4().hex}"
     with psycopg.connect(make_conninfo(server_url, dbname="postgres"), autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE ticketry")  # type: ignore[arg-type]
     return make_conninfo(server_url, dbname=name)

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 BACKLOG = 2048  # connections that wait to be accepted; the kernel lowers it to its own limit
 GRACE = 20  # seconds that requests in flight get to finish
+KEEP_ALIVE = 75  # seconds an idle connection stays: longer than a proxy before us keeps it, or requests would be lost
 CHILD_PATIENCE = GRACE + 15  # seconds until an API process that does not end is killed
 CHILD = "ticketry.commands.child"  # the module that an API process of a crew runs
 LOOK = 0.2  # seconds between two looks at the processes we keep alive
@@ -56,7 +57,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        self.forced = self.asked and number == signal.SIGINT
+        self.forced = self.forced or (self.asked and number == signal.SIGINT)
         self.asked = True
         if self.listener is not None:
             self.listener()
@@ -82,6 +83,7 @@ class ApiServer(uvicorn.Server):
             server_header=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=KEEP_ALIVE,
         )
         super().__init__(config)
         self.on_ready = on_ready

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import procrastinate
 import structlog
+from procrastinate.jobs import Status
 
 from ticketry.db.pool import unit
 from ticketry.tickets.promises import jobs as promises
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 
 CONCURRENCY = 4
 """Jobs that one process works on at a time."""
+PAUSE = 2
+"""Seconds between two attempts to reach a database that went away."""
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
@@ -56,16 +59,27 @@ def make_queue(house: Resources) -> procrastinate.App:
             log.debug("folded ticket counts", rows=await fold_counts(tx))
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
-    @queue.task(name="ring_alarms", queueing_lock="ring_alarms", lock="ring_alarms")
+    @queue.task(name="ring_alarms", queueing_lock="ring_alarms")
     async def ring_alarms(timestamp: int) -> None:
         """Tell the SLA warnings and breaches that are due."""
         log.debug("told SLA alarms", tickets=await promises.ring_alarms(house.pool, house.clock))
 
     @queue.periodic(cron=EVERY_MINUTE)
-    @queue.task(name="close_resolved", queueing_lock="close_resolved", lock="close_resolved")
+    @queue.task(name="close_resolved", queueing_lock="close_resolved")
     async def close_resolved(timestamp: int) -> None:
         """Close tickets that have been resolved for as long as their workspace allows."""
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
+
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")
+    async def rescue_jobs(timestamp: int) -> None:
+        """Give the jobs of processes that died to others; what is done periodically comes again by itself."""
+        for job in await queue.job_manager.get_stalled_jobs():
+            log.warning("rescued a job of a process that died", job=job.id, task=job.task_name)
+            if job.queueing_lock is None:
+                await queue.job_manager.retry_job(job)
+            else:
+                await queue.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
 
     return queue
 
@@ -89,13 +103,14 @@ def _cancelled() -> bool:
 async def run(house: Resources) -> None:
     """Works until cancelled. When the database goes away it waits and comes back."""
     while not _cancelled():
+        reason = "it ended"
         try:
             await _work(make_queue(house))
         except Exception as error:
-            if _cancelled():
-                return
-            log.warning("worker interrupted; trying again", error=" ".join(str(error).split()))
-            await asyncio.sleep(2)
+            reason = " ".join(str(error).split())
+        if not _cancelled():
+            log.warning("worker interrupted; trying again", reason=reason)
+            await asyncio.sleep(PAUSE)
 
 
 @asynccontextmanager

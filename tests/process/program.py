@@ -69,7 +69,9 @@ class Served:
 
     def client(self, key: str, **options: Any) -> httpx.Client:
         """A client that sends `key` with every request."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, **options)
+        return httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, verify=False, **options
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to the process that was started."""

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from process.program import embedded_url, eventually, postgres_of, ticketry
+from process.program import TICKETRY, embedded_url, eventually, postgres_of, ticketry
 
 pytestmark = pytest.mark.process
 
@@ -33,7 +33,7 @@ def test_the_first_start_and_the_next(start: Any, folder: Path) -> None:
     assert not postgres_of(data_dir)
 
     again = start("--data-dir", str(data_dir)).ready()
-    hint = f'Another API key: ticketry keys create --name "My program" --scopes all --data-dir {data_dir}'
+    hint = f'Another API key: {TICKETRY} keys create --name "My program" --scopes all --data-dir {data_dir}'
     assert again.told().strip() == hint
     with again.client(made.stdout.strip()) as client:
         assert client.get("/v1/tickets/TICK-1").json()["data"]["status"] == "closed"

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ticketry.sla import calendars, models
+from ticketry.sla import business_time, models
 from ticketry.sla.explain import Promise, duration, explain
 from ticketry.sla.models import Calendar, Fact, Policy, Target
 
@@ -31,7 +31,7 @@ class Reader:
         if word == "calendar":
             found = re.fullmatch(r"(.+) in (\S+?)(?: with (\w\w))?", rest)
             assert found, text
-            calendars.check_calendar(*found.groups())
+            business_time.check_calendar(*found.groups())
             self.calendar = Calendar(*found.groups())
         elif word == "promise":
             priority, response, resolution = re.fullmatch(r"(\d): response (.+), resolution (.+)", rest).groups()  # type: ignore[union-attr]
@@ -88,18 +88,23 @@ def test_every_calendar_in_the_table_is_valid() -> None:
     expressions = re.findall(r"\| `([^`]+)`", table)
     assert len(expressions) == 7
     for expression in expressions:
-        calendars.check_calendar(expression, "Europe/Berlin", "DE")
+        business_time.check_calendar(expression, "Europe/Berlin", "DE")
 
 
 def test_the_place_of_a_fault_is_as_the_page_says() -> None:
-    with pytest.raises(calendars.CalendarError, match="line 1, column 7: expected "):
-        calendars.check_calendar("Mo-Fr 9-", "UTC")
+    with pytest.raises(business_time.CalendarError, match="line 1, column 7: expected "):
+        business_time.check_calendar("Mo-Fr 9-", "UTC")
 
 
 def test_the_numbers_on_the_page_are_the_code_s() -> None:
     assert "twenty years" in PAGE
-    assert calendars.LOOK_AHEAD_YEARS == 20
-    assert timedelta(seconds=calendars.LOOK_AHEAD_SECONDS) // timedelta(days=365) == 20
-    for reason in (calendars.OPEN_HOURS, calendars.CLOSED_HOURS, calendars.PUBLIC_HOLIDAY, calendars.CLOSED_DAY):
+    assert business_time.LOOK_AHEAD_YEARS == 20
+    assert timedelta(seconds=business_time.LOOK_AHEAD_SECONDS) // timedelta(days=365) == 20
+    for reason in (
+        business_time.OPEN_HOURS,
+        business_time.CLOSED_HOURS,
+        business_time.PUBLIC_HOLIDAY,
+        business_time.CLOSED_DAY,
+    ):
         assert f"`{reason}`" in PAGE
     assert f"`{models.WAITING_ON_CUSTOMER}`" in PAGE

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ticketry.sla.calendars import instant_after, seconds_between
+from ticketry.sla.business_time import instant_after, seconds_between
 from ticketry.sla.models import Calendar, Clock, Fact, Policy, Target
 from ticketry.sla.rules import fold, seen
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ticketry.sla.calendars import instant_after, seconds_between
+from ticketry.sla.business_time import instant_after, seconds_between
 from ticketry.sla.explain import explain
 from ticketry.sla.models import AT_REST, REOPENED, Calendar, Fact
 from ticketry.sla.rules import advance, fold, seen, step

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import psycopg
 import typer
@@ -42,25 +42,29 @@ def _shown(name: str, value: object) -> object:
 
 
 def without_password(url: str) -> str:
-    """A database URL, or libpq's `host=… dbname=…`, without what must stay secret; hidden whole if unreadable."""
+    """A database URL, or libpq's `host=… dbname=…`, with its password hidden; hidden whole if it reads strangely.
+
+    Put together from what libpq understood, not by cutting the text: an unencoded `@` or `/` in a password makes the
+    rest of it look like a host, port or database.
+    """
     try:
-        parts = conninfo_to_dict(url)
+        parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except psycopg.Error:
         return HIDDEN
-    secrets = [str(parts[name]) for name in PASSWORDS if parts.get(name)]
-    shown = _url_without_password(url) if "://" in url else make_conninfo(**_public(parts))
-    return HIDDEN if any(secret in shown or quote(secret, safe="") in shown for secret in secrets) else shown
+    places = parts.get("host", "") + parts.get("dbname", "")
+    if "@" in places or not parts.get("port", "0").replace(",", "").isdigit():
+        return HIDDEN
+    hidden = {name: HIDDEN if name in PASSWORDS else value for name, value in parts.items()}
+    return _as_url(hidden) if "://" in url else make_conninfo("", **hidden)
 
 
-def _public(parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in parts.items() if name not in PASSWORDS}
-
-
-def _url_without_password(url: str) -> str:
-    split = urlsplit(url)
-    user, at, host = split.netloc.rpartition("@")
-    query = urlencode([(name, value) for name, value in parse_qsl(split.query) if name not in PASSWORDS])
-    return split._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=query).geturl()
+def _as_url(parts: dict[str, str]) -> str:
+    host = parts.pop("host", "") if "/" not in parts.get("host", "") else ""
+    port = f":{parts.pop('port')}" if "port" in parts and host else ""
+    user, password = quote(parts.pop("user", ""), safe=""), parts.pop("password", None)
+    who = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    database = quote(parts.pop("dbname", ""), safe="")
+    return f"postgresql://{who}{host}{port}/{database}{'?' if parts else ''}{urlencode(parts, safe='/*')}"
 
 
 def openapi() -> None:

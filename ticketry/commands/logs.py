@@ -13,7 +13,8 @@ CHATTY = ("uvicorn", "procrastinate", "psycopg.pool", "asyncio", "yoyo")
 def configure_logging(level: str) -> None:
     """Log lines go to standard error: readable on a terminal, else one JSON object a line."""
     shared: list[Processor] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
-    last: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    # Plain tracebacks: the pretty ones show local variables, and so secrets.
+    last: list[Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     if not sys.stderr.isatty():
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

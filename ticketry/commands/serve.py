@@ -1,7 +1,9 @@
 """`ticketry serve`: from an empty machine to `ready`, and back to nothing running."""
 
 import shlex
+import shutil
 import socket
+import sys
 from pathlib import Path
 
 import typer
@@ -36,7 +38,8 @@ def run(settings: Settings) -> None:
         with database_of(settings) as url:
             migrate(url)
             _welcome(settings, run_on(url, _first_key), address)
-            _serve(settings.model_copy(update={"database_url": url}), sockets, stop, address)
+            if not stop.asked:
+                _serve(settings.model_copy(update={"database_url": url}), sockets, stop, address)
 
 
 async def _first_key(tx: Tx) -> NewKey | None:
@@ -91,9 +94,19 @@ def _curl(method: str, url: str, key: str, body: str) -> str:
 
 def _key_command(settings: Settings) -> str:
     """How to make a key in this installation."""
-    command = 'ticketry keys create --name "My program" --scopes all'
+    command = f'{_program()} keys create --name "My program" --scopes all'
     if settings.database_url is not None:
         return f"{command}   (with the same database URL)"
     if settings.data_dir == Path(Settings.model_fields["data_dir"].default):
         return command
     return f"{command} --data-dir {shlex.quote(str(settings.data_dir))}"
+
+
+def _program() -> str:
+    """How this program was called, so that a hint works as it stands, also where it is not on the PATH."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m ticketry"
+    if shutil.which("ticketry") == str(called.absolute()):
+        return "ticketry"
+    return shlex.quote(sys.argv[0])

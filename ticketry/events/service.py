@@ -21,7 +21,7 @@ def fact(kind: EventType, actor: Actor, ticket_id: str, at: datetime, ticket_jso
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return value.replace(tzinfo=None).isoformat() + "Z"
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 

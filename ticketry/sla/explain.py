@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ticketry.sla.calendars import CLOSED_DAY, CLOSED_HOURS, OPEN_HOURS, PUBLIC_HOLIDAY, from_epoch, pieces
+from ticketry.sla.business_time import CLOSED_DAY, CLOSED_HOURS, OPEN_HOURS, PUBLIC_HOLIDAY, from_epoch, pieces
 from ticketry.sla.models import AT_REST, CLOSED, RESOLVED, Clock, Fact, Policy, Target
-from ticketry.sla.rules import begin, runs, step, whole_utc
+from ticketry.sla.rules import begin, in_force, runs, step, whole_utc
 
 PAUSED = "paused"
 COMPLETED = "completed"
@@ -56,6 +56,7 @@ class Cycle:
     """One way to a resolution, and the rest after it. Elapsed seconds go on from the cycle before."""
 
     cycle: int
+    policy: Policy
     response: Promise
     resolution: Promise
     intervals: tuple[Interval, ...]
@@ -68,25 +69,28 @@ class Explanation:
     cycles: tuple[Cycle, ...]
 
 
-def explain(policy: Policy, facts: Sequence[Fact], at: datetime) -> Explanation:
-    """The ticket's life as it stood at an instant; facts after it are left out."""
+def explain(policy: Policy, facts: Sequence[Fact], at: datetime, earlier: Sequence[Policy] = ()) -> Explanation:
+    """The ticket's life as it stood at an instant; facts after it are left out. `earlier`: see `in_force`."""
     at = whole_utc(at)
     known = [fact for fact in facts if whole_utc(fact.at) <= at]
-    return Explanation(policy, at, tuple(_cycles(policy, known, at)) if known else ())
+    return Explanation(policy, at, tuple(_cycles(policy, known, at, earlier)) if known else ())
 
 
-def _cycles(policy: Policy, facts: Sequence[Fact], at: datetime) -> Iterator[Cycle]:
-    clock, intervals = begin(policy, facts[0]), list[Interval]()
-    target = policy.target(clock.priority)
-    for fact in (*facts[1:], Fact(at)):
-        moved = step(policy, clock, fact)
-        intervals.extend(_intervals(policy, clock, moved.since))
+def _cycles(policy: Policy, facts: Sequence[Fact], at: datetime, earlier: Sequence[Policy]) -> Iterator[Cycle]:
+    told = (*facts, Fact(at))
+    steps = zip(told, in_force(policy, told, earlier), strict=True)
+    first, held = next(steps)
+    clock, intervals = begin(held, first), list[Interval]()
+    target = held.target(clock.priority)
+    for fact, now_held in steps:
+        moved = step(now_held, clock, fact)
+        intervals.extend(_intervals(held, clock, moved.since))
         if moved.cycle != clock.cycle:
-            yield _cycle(step(policy, clock, Fact(fact.at)), target, intervals)
+            yield _cycle(step(held, clock, Fact(fact.at)), held, target, intervals)
             intervals = []
-        target = _judged_by(target, clock, moved, policy.target(moved.priority))
-        clock = moved
-    yield _cycle(clock, target, intervals)
+        target = _judged_by(target, clock, moved, now_held.target(moved.priority))
+        clock, held = moved, now_held
+    yield _cycle(clock, held, target, intervals)
 
 
 def _judged_by(target: Target, before: Clock, after: Clock, now: Target) -> Target:
@@ -98,7 +102,7 @@ def _judged_by(target: Target, before: Clock, after: Clock, now: Target) -> Targ
     )
 
 
-def _cycle(clock: Clock, target: Target, intervals: list[Interval]) -> Cycle:
+def _cycle(clock: Clock, policy: Policy, target: Target, intervals: list[Interval]) -> Cycle:
     response = Promise(
         _seconds(target.response),
         clock.response_due_at,
@@ -113,7 +117,7 @@ def _cycle(clock: Clock, target: Target, intervals: list[Interval]) -> Cycle:
         clock.resolution_spent,
         clock.resolution_met,
     )
-    return Cycle(clock.cycle, response, resolution, tuple(intervals))
+    return Cycle(clock.cycle, policy, response, resolution, tuple(intervals))
 
 
 def _seconds(minutes: int | None) -> int | None:
@@ -166,6 +170,8 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
 def _cycle_json(cycle: Cycle) -> dict[str, Any]:
     return {
         "cycle": cycle.cycle,
+        "policy_id": cycle.policy.id,
+        "policy_version": cycle.policy.version,
         "response": _promise_json(cycle.response),
         "resolution": _promise_json(cycle.resolution),
         "intervals": [_interval_json(interval) for interval in cycle.intervals],
@@ -221,7 +227,8 @@ def as_text(explanation: Explanation) -> str:
         f"As of {_local(explanation.at, zone)}",
     ]
     for cycle in explanation.cycles:
-        lines += ["", f"Cycle {cycle.cycle}"]
+        kept = "" if cycle.policy == policy else f", judged by {cycle.policy.name}, version {cycle.policy.version}"
+        lines += ["", f"Cycle {cycle.cycle}{kept}"]
         lines += [f"  Response:   {_promise_text(cycle.response, zone)}"]
         lines += [f"  Resolution: {_promise_text(cycle.resolution, zone)}"]
         lines += [f"  {_interval_text(interval, zone)}" for interval in cycle.intervals]

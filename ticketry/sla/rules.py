@@ -9,11 +9,11 @@ exactly is in time. A completed result never changes; one decided by a passed du
 when the target changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ticketry.sla.calendars import instant_after, seconds_between
+from ticketry.sla.business_time import instant_after, seconds_between
 from ticketry.sla.models import AT_REST, CLOSED, NEW, REOPENED, Calendar, Clock, Fact, Policy, Seen
 
 DEFAULT_PRIORITY = 3
@@ -91,13 +91,33 @@ def step(policy: Policy, clock: Clock, fact: Fact) -> Clock:
     return advance(policy, clock, fact.at, status=fact.status, priority=fact.priority, responded=fact.responded)
 
 
-def fold(policy: Policy, facts: Iterable[Fact]) -> Clock:
-    """The clock of a ticket from its whole history in order, its creation first."""
-    first, *rest = facts
-    clock = begin(policy, first)
-    for fact in rest:
-        clock = step(policy, clock, fact)
+def fold(policy: Policy, facts: Sequence[Fact], earlier: Sequence[Policy] = ()) -> Clock:
+    """The clock of a ticket from its whole history in order, its creation first. `earlier`: see `in_force`."""
+    *_, clock = walk(policy, facts, earlier)
     return clock
+
+
+def walk(policy: Policy, facts: Sequence[Fact], earlier: Sequence[Policy] = ()) -> Iterator[Clock]:
+    """The clock after each fact."""
+    steps = zip(facts, in_force(policy, facts, earlier), strict=True)
+    first, held = next(steps)
+    yield (clock := begin(held, first))
+    for fact, held in steps:
+        yield (clock := step(held, clock, fact))
+
+
+def in_force(policy: Policy, facts: Sequence[Fact], earlier: Sequence[Policy]) -> Iterator[Policy]:
+    """The policy that each fact is judged by: what is closed is final, whatever policy the ticket is given later.
+
+    `earlier` are the policies that held at the ticket's closes so far, in order; `policy` is the one it has now.
+    """
+    closes, closed = 0, False
+    for fact in facts:
+        if closed and fact.status == REOPENED:
+            closes, closed = closes + 1, False
+        elif fact.status == CLOSED:
+            closed = True
+        yield earlier[closes] if closes < len(earlier) else policy
 
 
 def seen(clock: Clock, at: datetime) -> Seen:

@@ -10,7 +10,7 @@ from ticketry.core.actor import Actor
 from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Page, PageIn
 from ticketry.events.models import Event
-from ticketry.tickets import rules, service
+from ticketry.tickets import examples, rules, service
 from ticketry.tickets.models import CloseIn, One, ReopenIn, Resolution, Ticket, TicketIn, TicketPatch
 from ticketry.tickets.search import service as search
 from ticketry.tickets.search.models import TicketPage, TicketsAsked
@@ -56,14 +56,21 @@ async def get_ticket(actor: Reader, tx: Unit, reference: Reference) -> Response:
     return json_answer(content, 200, {"ETag": etag(ticket.version)})
 
 
-@router.put("/{ticket_id}/close", response_model=One, responses=errors(404, 409, 412, 422))
+@router.put(
+    "/{ticket_id}/close",
+    response_model=One,
+    responses={
+        **errors(404, 409, 412, 422, examples={**examples.MISSING, **examples.ALREADY_CLOSED}),
+        **examples.CLOSED,
+    },
+)
 @one_statement
 async def close_ticket(
     actor: Writer,
     tx: Unit,
     reference: Reference,
     if_match: IfMatch = None,
-    body: Annotated[CloseIn | None, Body()] = None,
+    body: Annotated[CloseIn | None, Body(openapi_examples=examples.CLOSE)] = None,
 ) -> Response:
     """Close a ticket.
 

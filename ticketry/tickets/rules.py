@@ -1,10 +1,9 @@
 """The life of a ticket: pure functions from a ticket to the next, each the one place where its rule stands."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,7 +13,7 @@ from ticketry.events.models import EventType
 from ticketry.sla import alarms
 from ticketry.sla import rules as sla
 from ticketry.sla.alarms import Told
-from ticketry.sla.models import AT_REST, Clock, Policy
+from ticketry.sla.models import Clock, Policy
 from ticketry.tickets.models import (
     PRIORITY_LABELS,
     CloseIn,
@@ -55,12 +54,7 @@ _STATUS_FIELDS = (
     "status", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time", "root_cause",
     "reopen_count", "resolved_at", "closed_at",
 )  # fmt: skip
-_ALARM_EVENTS: tuple[tuple[Told, EventType, str], ...] = (
-    (Told.RESPONSE_WARNING, "ticket.sla_warning", "response"),
-    (Told.RESOLUTION_WARNING, "ticket.sla_warning", "resolution"),
-    (Told.RESPONSE_BREACH, "ticket.sla_breached", "response"),
-    (Told.RESOLUTION_BREACH, "ticket.sla_breached", "resolution"),
-)
+_ALARM_EVENTS: dict[alarms.Kind, EventType] = {"warning": "ticket.sla_warning", "breach": "ticket.sla_breached"}
 _STATUS_EVENTS: dict[Status, EventType] = {
     "resolved": "ticket.resolved",
     "closed": "ticket.closed",
@@ -116,24 +110,22 @@ def moment(ticket: Ticket, now: datetime) -> datetime:
 def change(ticket: Ticket, policy: Policy, at: datetime, *, responded: bool = False, **values: Any) -> Ticket:
     """The ticket with these values, its SLA clock moved on. Every change of a ticket goes through here.
 
-    What the clock had to tell before this change counts as told now, see `facts`.
+    What the clock had to tell before this change counts as told now, see `alarms_told`.
     """
     before = clock_of(ticket)
     status, priority = values.get("status"), values.get("priority")
     clock = sla.advance(policy, before, at, status=status, priority=priority, responded=responded)
     told = Told(ticket.alarms)
-    if ticket.next_alarm_at is not None and ticket.next_alarm_at <= at:
-        told = reduce(or_, (alarm.told for alarm in alarms.due(policy, before, told, at)), told)
-    if clock.cycle > before.cycle:
-        told = alarms.after_reopening(clock, told)
+    rings = ticket.next_alarm_at is not None and ticket.next_alarm_at <= at
+    if rings or clock.cycle > before.cycle:
+        told = alarms.after_change(policy, before, clock, told, at)
     moved = {**values, **clock_columns(clock), **alarm_columns(policy, clock, told)}
     return replace(ticket, version=ticket.version + 1, updated_at=at, **moved)
 
 
 def alarm_columns(policy: Policy, clock: Clock, told: Told) -> dict[str, Any]:
-    """When the clock next has something to tell, and what it has told. A ticket at rest has nothing to tell."""
-    next_at = None if clock.status in AT_REST else alarms.next_alarm(policy, clock, told)
-    return {"alarms": int(told), "next_alarm_at": next_at}
+    """What the clock has told, and when it next has something to tell."""
+    return {"alarms": int(told), "next_alarm_at": alarms.next_alarm(policy, clock, told)}
 
 
 def close(ticket: Ticket, policy: Policy, body: CloseIn, now: datetime) -> Ticket:
@@ -186,8 +178,10 @@ def update(ticket: Ticket, policy: Policy, given: Mapping[str, Any], now: dateti
     """
     if ticket.status == "closed" and (refused := _refused_when_closed(given)):
         raise Conflict("ticket_closed", f"Ticket is closed; reopen it to change {', '.join(refused)}")
-    changes = {name: value for name, value in given.items() if value != getattr(ticket, name)}
+    changes = {name: value for name, value in given.items() if not same(value, getattr(ticket, name))}
     status: Status | None = changes.pop("status", None)
+    if given.get("status") == "closed":
+        status = "closed"  # closing twice is no idle change, it has an answer of its own
     if "assigned_to" in changes and changes["assigned_to"] is not None and ticket.status == "new":
         status = status or "open"
     at = moment(ticket, now)
@@ -204,14 +198,22 @@ def update(ticket: Ticket, policy: Policy, given: Mapping[str, Any], now: dateti
 def _refused_when_closed(given: Mapping[str, Any]) -> list[str]:
     """`closed` is not refused here: closing twice has an answer of its own."""
     reopening = given.get("status") in {"reopened", "closed"}
-    return sorted(given.keys() - ALWAYS_ALLOWED - ({"status"} if reopening else set()))
+    return sorted(given.keys() - ALWAYS_ALLOWED - {"assigned_name"} - ({"status"} if reopening else set()))
 
 
 def merged(present: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
     """Custom fields with those given: a `null` value removes its key, `null` for all of them removes all."""
     if given is None:
         return {}
-    return {name: value for name, value in {**present, **given}.items() if value is not None}
+    removed = {name for name, value in given.items() if value is None}
+    return {name: value for name, value in {**present, **given}.items() if name not in removed}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a field are the same as JSON, where `true` is not 1."""
+    if one is other or one != other:
+        return one is other
+    return not isinstance(one, dict) or json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def check_custom_fields(value: dict[str, Any]) -> None:
@@ -225,11 +227,13 @@ def check_custom_fields(value: dict[str, Any]) -> None:
 
 def alarms_told(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any]]]:
     """The warnings and breaches that were told between two states, each with what it is about."""
-    newly = Told(new.alarms) & ~Told(old.alarms)
+    if new.reopen_count > old.reopen_count:
+        return []  # it was at rest until now, and what was missed before is not told again
+    newly = Told(new.alarms).told & ~Told(old.alarms)
     due = {"response": old.response_due_at, "resolution": old.resolution_due_at}
     return [
-        (kind, {"target": target, "due_at": due[target], "cycle": old.reopen_count + 1})
-        for told, kind, target in _ALARM_EVENTS
+        (_ALARM_EVENTS[kind], {"target": target, "due_at": due[target], "cycle": old.reopen_count + 1})
+        for told, target, kind in alarms.SUBJECTS
         if told & newly
     ]
 
@@ -278,7 +282,7 @@ def resolution(closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Re
 
 def columns_changed(old: Ticket, new: Ticket) -> dict[str, Any]:
     """The columns whose value differs."""
-    return {name: value for name in _COLUMNS if (value := getattr(new, name)) != getattr(old, name)}
+    return {name: value for name in _COLUMNS if not same(value := getattr(new, name), getattr(old, name))}
 
 
 def history(old: Ticket, new: Ticket) -> dict[str, dict[str, Any]]:
@@ -286,13 +290,13 @@ def history(old: Ticket, new: Ticket) -> dict[str, dict[str, Any]]:
     return {
         name: {"from": before, "to": after}
         for name in _HISTORY_FIELDS
-        if (before := getattr(old, name)) != (after := getattr(new, name))
+        if not same(before := getattr(old, name), after := getattr(new, name))
     }
 
 
 def iso(at: datetime) -> str:
     """An instant as the API writes it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.replace(tzinfo=None).isoformat() + "Z"
 
 
 def label(number: int) -> str:

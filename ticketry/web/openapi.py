@@ -21,8 +21,16 @@ _MEANING = {
 _EVERYWHERE = (400, 401, 403, 413, 415, 429, 500, 503)
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route: those that every route may give, and `statuses`."""
-    return {
+def example(kind: str, code: str, message: str, **extras: Any) -> dict[str, Any]:
+    """An error answer as it is sent."""
+    return {"error": {"type": kind, "message": message, "code": code, **extras}}
+
+
+def errors(*statuses: int, examples: dict[int, dict[str, Any]] | None = None) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route: those that every route may give, and `statuses`. `examples` shows some of them."""
+    told: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorAnswer, "description": _MEANING[status]} for status in sorted({*_EVERYWHERE, *statuses})
     }
+    for status, shown in (examples or {}).items():
+        told[status]["content"] = {"application/json": {"example": shown}}
+    return told

@@ -40,10 +40,12 @@ CREATE TABLE vocabulary (
 );
 CREATE INDEX vocabulary_parts ON vocabulary USING gin (workspace_id, word gin_trgm_ops);
 
+-- The number stands between subject and description, so that no phrase runs from one into the other. It has a place of
+-- its own, because a word without one hides other words that begin the same from searches for words in a row ("don't").
 CREATE FUNCTION words_of(number bigint, subject text, description text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
-    to_tsvector('simple', subject) || to_tsvector('simple', description)
-        || array_to_tsvector(ARRAY['tick-' || number, number::text]);
+    to_tsvector('simple', subject) || format('''tick-%s'':3 %s:3', number, number)::tsvector
+        || to_tsvector('simple', description);
 
 -- Tickets by what people count them by. A change appends a difference; a job folds the differences into the counts.
 -- The sum of both is exact in every snapshot, and no row is hot. '' stands for no category and nobody assigned.

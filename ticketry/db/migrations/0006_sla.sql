@@ -65,12 +65,12 @@ CREATE TRIGGER workspaces_promise AFTER INSERT ON workspaces FOR EACH ROW EXECUT
 
 ALTER TABLE workspaces ADD COLUMN auto_close_days integer CHECK (auto_close_days BETWEEN 1 AND 3650);
 
--- When the ticket's clock next has something to tell, and what it has told in this cycle (bits, see sla/alarms.py).
+-- When the ticket's clock next has something to tell, and what it has told in this cycle and owes (bits, see sla/alarms.py).
 ALTER TABLE tickets
     ALTER COLUMN sla_policy_id SET DEFAULT 'sla_default',
     ALTER COLUMN sla_policy_id SET NOT NULL,
     ADD COLUMN next_alarm_at instant,
-    ADD COLUMN alarms smallint NOT NULL DEFAULT 0 CHECK (alarms BETWEEN 0 AND 15),
+    ADD COLUMN alarms smallint NOT NULL DEFAULT 0 CHECK (alarms BETWEEN 0 AND 255),
     ADD FOREIGN KEY (workspace_id, sla_policy_id, sla_policy_version) REFERENCES sla_policy_versions;
 ALTER TABLE resolutions
     ADD COLUMN sla_policy_id identifier NOT NULL DEFAULT 'sla_default',

@@ -42,8 +42,8 @@ async def get_calendar(actor: Reader, tx: Unit, calendar_id: CalendarId) -> Resp
     return data_answer(await service.get_calendar(tx, actor.workspace_id, calendar_id))
 
 
-@router.patch("/calendars/{calendar_id}", response_model=Data[CalendarObject], responses=errors(404, 409, 422))
-@router.put("/calendars/{calendar_id}", response_model=Data[CalendarObject], responses=errors(404, 409, 422))
+@router.patch("/calendars/{calendar_id}", response_model=Data[CalendarObject], responses=errors(404, 422))
+@router.put("/calendars/{calendar_id}", response_model=Data[CalendarObject], responses=errors(404, 422))
 async def update_calendar(actor: Writer, tx: Unit, calendar_id: CalendarId, body: CalendarPatch) -> Response:
     """Change a calendar. Policies that use it get a new version; tickets keep the one they have."""
     return data_answer(await service.update_calendar(tx, actor.workspace_id, calendar_id, body))
@@ -68,8 +68,8 @@ async def get_policy(actor: Reader, tx: Unit, policy_id: PolicyId) -> Response:
     return data_answer(await service.get(tx, actor.workspace_id, policy_id))
 
 
-@router.patch("/policies/{policy_id}", response_model=Data[PolicyObject], responses=errors(404, 409, 422))
-@router.put("/policies/{policy_id}", response_model=Data[PolicyObject], responses=errors(404, 409, 422))
+@router.patch("/policies/{policy_id}", response_model=Data[PolicyObject], responses=errors(404, 422))
+@router.put("/policies/{policy_id}", response_model=Data[PolicyObject], responses=errors(404, 422))
 async def update_policy(actor: Writer, tx: Unit, policy_id: PolicyId, body: PolicyPatch) -> Response:
     """Change a policy, which makes a new version. Tickets keep theirs until it is applied."""
     return data_answer(await service.update(tx, actor.workspace_id, policy_id, body))

@@ -12,6 +12,7 @@ from ticketry.sla.models import Policy
 
 DEFAULT_POLICY_ID = "sla_default"
 LAST_POSITION = 2_147_483_647
+FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 Name = Annotated[str, text(100), Field(examples=["Office hours"])]
 OpeningHours = Annotated[
@@ -31,9 +32,18 @@ def _day(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError:
-        raise PydanticCustomError("date", "must be a day, for instance 2025-12-24") from None
+        day = None
+    if day is None or day.isoformat() != value or not FIRST_YEAR <= day.year <= LAST_YEAR:
+        message = "must be a day from {first} to {last}, for instance 2025-12-24"
+        raise PydanticCustomError("date", message, {"first": FIRST_YEAR, "last": LAST_YEAR})
+    return day
+
+
+def _no(value: object) -> object:
+    """`null` is the same as leaving it out."""
+    return False if value is None else value
 
 
 def _own_priorities(value: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +110,7 @@ class Escalation(StrictModel):
 
     on: Literal["warning", "breach"]
     target: Literal["response", "resolution"] | None = Field(None, description="`null`: either.")
-    raise_priority: bool = Field(False, description="One step up.")
+    raise_priority: Annotated[bool, BeforeValidator(_no), Field(description="One step up.")] = False
     assign_to: Id | None = None
     add_tag: Annotated[str, text(50)] | None = None
     note: Annotated[str, text(2_000)] | None = Field(None, description="An internal note.")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ticketry.core.errors import ValidationFailed, field_error
-from ticketry.sla.alarms import Alarm
-from ticketry.sla.calendars import CalendarError, check_calendar
+from ticketry.sla.alarms import SUBJECTS, Told
+from ticketry.sla.business_time import CalendarError, check_calendar
 from ticketry.sla.models import Target
 from ticketry.sla.policies.models import (
     DEFAULT_POLICY_ID,
@@ -54,9 +54,11 @@ def check(opening_hours: str, time_zone: str, country: str | None) -> None:
         raise ValidationFailed(field_error(error.field, "invalid_calendar", error.message)) from None
 
 
-def called_for(escalations: Iterable[Escalation], alarm: Alarm) -> list[Escalation]:
-    """What is to be done about an alarm."""
-    return [e for e in escalations if e.on == alarm.kind and e.target in {None, alarm.target}]
+def called_for(escalations: Iterable[Escalation], told: Told) -> list[Escalation]:
+    """What is to be done about what was told, warnings first."""
+    subjects = [(target, kind) for bit, target, kind in SUBJECTS if bit & told]
+    given = list(escalations)
+    return [e for target, kind in subjects for e in given if e.on == kind and e.target in {None, target}]
 
 
 def view(stored: StoredPolicy) -> PolicyObject:

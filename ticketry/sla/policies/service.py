@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from ticketry.accounts.users import service as users
-from ticketry.core.errors import Conflict, NotFound, ValidationFailed, field_error
+from ticketry.core.errors import NotFound, ValidationFailed, field_error
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Tx
@@ -64,10 +64,13 @@ async def calendars(tx: Tx, workspace_id: str, asked: PageIn) -> Page[CalendarOb
 
 async def update_calendar(tx: Tx, workspace_id: str, calendar_id: str, body: CalendarPatch) -> CalendarObject:
     """Changes a calendar. Every policy that uses it gets a new version; tickets keep the one they have."""
+    await store.lock(tx, workspace_id)
     old = await get_calendar(tx, workspace_id, calendar_id)
     changes: dict[str, Any] = body.model_dump(exclude_unset=True)
     if "closed_days" in changes:
         changes["closed_days"] = sorted(set(changes["closed_days"] or []))
+    if all(value == getattr(old, name) for name, value in changes.items()):
+        return old
     new = old.model_copy(update={**changes, "updated_at": tx.now})
     rules.check(new.opening_hours, new.time_zone, new.country)
     await store.update_calendar(tx, workspace_id, calendar_id, {**changes, "updated_at": tx.now})
@@ -106,6 +109,7 @@ async def _check_escalations(tx: Tx, workspace_id: str, escalations: list[Escala
 
 async def create(tx: Tx, workspace_id: str, body: PolicyIn) -> PolicyObject:
     """Adds a policy. Open tickets keep theirs until it is applied."""
+    await store.lock(tx, workspace_id)
     await _check_escalations(tx, workspace_id, body.escalations)
     calendar = await _calendar_of(tx, workspace_id, body.calendar_id)
     id_ = mint("sla")
@@ -144,6 +148,7 @@ async def newest(tx: Tx, workspace_id: str, policy_id: str) -> StoredPolicy:
 
 async def update(tx: Tx, workspace_id: str, policy_id: str, body: PolicyPatch) -> PolicyObject:
     """Makes a new version with the fields given. The default keeps its place, is for all tickets and stays active."""
+    await store.lock(tx, workspace_id)
     old = await newest(tx, workspace_id, policy_id)
     given = body.model_fields_set
     _check_default(policy_id, given)
@@ -165,7 +170,7 @@ async def update(tx: Tx, workspace_id: str, policy_id: str, body: PolicyPatch) -
         conditions=(body.conditions or Conditions()) if "conditions" in given else old.conditions,
         escalations=(body.escalations or []) if "escalations" in given else old.escalations,
     )
-    return rules.view(await _next_version(tx, workspace_id, new)) if given else rules.view(old)
+    return rules.view(old if new == old else await _next_version(tx, workspace_id, new))
 
 
 def _check_default(policy_id: str, given: set[str]) -> None:
@@ -177,8 +182,7 @@ def _check_default(policy_id: str, given: set[str]) -> None:
 async def _next_version(tx: Tx, workspace_id: str, stored: StoredPolicy) -> StoredPolicy:
     version = stored.version + 1
     new = replace(stored, version=version, updated_at=tx.now, policy=replace(stored.policy, version=version))
-    if not await store.update(tx, workspace_id, new):
-        raise Conflict("policy_busy", "The policy was changed by somebody else at the same time; try again")
+    await store.update(tx, workspace_id, new)
     return new
 
 

@@ -17,6 +17,11 @@ _POLICY = """SELECT p.id, v.version, p.position, p.active, p.created_at, p.updat
     FROM sla_policies p JOIN sla_policy_versions v ON v.workspace_id = p.workspace_id AND v.policy_id = p.id"""
 
 
+async def lock(tx: Tx, workspace_id: str) -> None:
+    """One at a time changes a workspace's calendars and policies: a version holds a copy of a calendar."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('sla ' || %s, 0))", (workspace_id,))
+
+
 async def get_calendar(tx: Tx, workspace_id: str, calendar_id: str) -> CalendarObject | None:
     """One calendar."""
     query = f"SELECT {_CALENDAR} FROM sla_calendars WHERE workspace_id = %s AND id = %s"
@@ -95,19 +100,14 @@ async def insert(tx: Tx, workspace_id: str, stored: StoredPolicy) -> None:
     await _insert_version(tx, workspace_id, stored)
 
 
-async def update(tx: Tx, workspace_id: str, stored: StoredPolicy) -> bool:
-    """Makes `stored` the newest version. False if somebody else made this version first."""
-    changed = await tx.execute(
+async def update(tx: Tx, workspace_id: str, stored: StoredPolicy) -> None:
+    """Makes `stored` the newest version."""
+    await tx.execute(
         """UPDATE sla_policies SET version = %s, position = %s, active = %s, updated_at = %s
-           WHERE workspace_id = %s AND id = %s AND version = %s""",
-        (
-            stored.version, stored.position, stored.active, stored.updated_at, workspace_id, stored.id,
-            stored.version - 1,
-        ),
-    )  # fmt: skip
-    if changed:
-        await _insert_version(tx, workspace_id, stored)
-    return changed == 1
+           WHERE workspace_id = %s AND id = %s""",
+        (stored.version, stored.position, stored.active, stored.updated_at, workspace_id, stored.id),
+    )
+    await _insert_version(tx, workspace_id, stored)
 
 
 async def _insert_version(tx: Tx, workspace_id: str, stored: StoredPolicy) -> None:

@@ -11,6 +11,7 @@ from ticketry.db.paging import Data, Page, PageIn
 from ticketry.tickets.api import Reference
 from ticketry.tickets.comments import service
 from ticketry.tickets.comments.models import Comment, CommentIn, Visibility
+from ticketry.web.conditional import IfMatch
 from ticketry.web.openapi import errors
 from ticketry.web.resources import data_answer, json_answer
 
@@ -34,13 +35,17 @@ async def list_comments(
     return json_answer((await service.page(tx, actor, reference, asked.visibility, asked)).model_dump_json())
 
 
-@router.post("/{ticket_id}/comments", status_code=201, response_model=Data[Comment], responses=errors(404, 409, 422))
+@router.post("/{ticket_id}/comments", status_code=201, response_model=Data[Comment], responses=errors(404, 409, 412, 422))
 async def add_comment(
-    actor: Annotated[Actor, needs("tickets:write")], tx: Unit, reference: Reference, body: CommentIn
+    actor: Annotated[Actor, needs("tickets:write")],
+    tx: Unit,
+    reference: Reference,
+    body: CommentIn,
+    if_match: IfMatch = None,
 ) -> Response:
     """Say something on a ticket.
 
     A user's first public comment is the first response of the SLA. A customer's comment wakes a waiting ticket,
     reopens a resolved one, and a closed one within the workspace's reopen window; later it opens a follow-up ticket.
     """
-    return data_answer(await service.add(tx, actor, reference, body), 201)
+    return data_answer(await service.add(tx, actor, reference, body, if_match), 201)

@@ -25,7 +25,7 @@ async def page(tx: Tx, actor: Actor, reference: str, only: Visibility | None, as
     return page_of(found, await store.count(tx, actor.workspace_id, ticket.id, only), asked)
 
 
-async def add(tx: Tx, actor: Actor, reference: str, body: CommentIn) -> Comment:
+async def add(tx: Tx, actor: Actor, reference: str, body: CommentIn, if_match: str | None = None) -> Comment:
     """Says something on a ticket.
 
     A customer's comment wakes a waiting ticket and reopens a resolved one, and a closed one within the workspace's
@@ -42,7 +42,7 @@ async def add(tx: Tx, actor: Actor, reference: str, body: CommentIn) -> Comment:
         new = rules.commented(old, await tickets.policy_of(tx, old), comment, wanted, tx.now)
         return comment if await tickets.record(tx, speaker, old, new, comment) else None
 
-    return await tickets.changing(tx, actor, reference, None, attempt)
+    return await tickets.changing(tx, actor, reference, if_match, attempt)
 
 
 async def _speaker(tx: Tx, actor: Actor, body: CommentIn) -> Actor:
@@ -72,7 +72,7 @@ def _comment(speaker: Actor, ticket: Ticket, body: CommentIn, at: datetime) -> C
 
 
 async def _follow_up(tx: Tx, speaker: Actor, closed: Ticket) -> Ticket:
-    """A new ticket that goes on from a closed one."""
+    """A new ticket that goes on from a closed one: its contact's, else of the one who asks."""
     return await tickets.create(
         tx,
         speaker,
@@ -81,7 +81,7 @@ async def _follow_up(tx: Tx, speaker: Actor, closed: Ticket) -> Ticket:
             description=f"Follow-up of {ticket_rules.label(closed.number)}.",
             priority=closed.priority,
             category=closed.category,
-            contact_id=closed.contact_id,
+            contact_id=closed.contact_id or speaker.id,
             tags=closed.tags,
         ),
         follow_up_of=closed.id,

@@ -1,6 +1,7 @@
 """The calls on promises: why a ticket's clock stands where it stands, and moving tickets to a policy."""
 
 import json
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
@@ -36,9 +37,19 @@ async def explain_sla(
     The sums equal the stored results to the second. With `Accept: text/plain` the answer is for people.
     """
     explanation = await service.explain(tx, actor, reference, at)
-    if "text/plain" in request.headers.get("accept", ""):
+    if _wants_text(request.headers.get("accept", "")):
         return PlainTextResponse(as_text(explanation))
     return json_answer(json.dumps({"data": as_json(explanation)}, ensure_ascii=False, separators=(",", ":")))
+
+
+def _wants_text(accept: str) -> bool:
+    """Whether the caller asks for plain text, and not at least as much for JSON: some clients name both always."""
+    weights: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (word.strip() for word in part.split(";"))
+        weight = next((word[2:] for word in parameters if word.startswith("q=")), "1")
+        weights[kind] = float(weight) if re.fullmatch(r"[01](\.[0-9]{0,3})?", weight) else 0
+    return weights.get("text/plain", 0) > weights.get("application/json", 0)
 
 
 @router.post("/sla/policies/{policy_id}/apply", response_model=Data[Applied], responses=errors(404, 409, 422))

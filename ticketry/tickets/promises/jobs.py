@@ -1,42 +1,60 @@
 """The timers of promises: each ticket in a unit of work of its own, so that one cannot hold up the others."""
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool, unit
+from ticketry.db.pool import Pool, Tx, unit
 from ticketry.tickets.promises import service, store
 
 log = structlog.get_logger()
 
 AT_ONCE = 200
-MOST_ROUNDS = 500
+Due = TypeVar("Due")
 
 
 async def ring_alarms(pool: Pool, clock: Clock) -> int:
-    """Tells every warning and breach that is due; how many tickets had one."""
-    rung = 0
-    for _ in range(MOST_ROUNDS):
-        async with unit(pool, clock(), atomic=False) as tx:
-            waiting = await store.ringing(tx, AT_ONCE)
-        for workspace_id, ticket_id in waiting:
-            async with unit(pool, clock()) as tx:
-                rung += await service.ring(tx, workspace_id, ticket_id)
-        if len(waiting) < AT_ONCE:
-            break
-    return rung
+    """Tells every warning and breach that is due; of how many tickets."""
+    return await _each(pool, clock, store.ringing, lambda tx, due: service.ring(tx, *due))
 
 
 async def close_resolved(pool: Pool, clock: Clock) -> int:
     """Closes the tickets that have been resolved for as long as their workspace allows; how many."""
-    closed = 0
-    for _ in range(MOST_ROUNDS):
+    return await _each(pool, clock, store.long_resolved, lambda tx, due: service.auto_close(tx, *due))
+
+
+async def _each(
+    pool: Pool,
+    clock: Clock,
+    find: Callable[[Tx, int], Awaitable[list[Due]]],
+    work: Callable[[Tx, Due], Awaitable[bool]],
+) -> int:
+    """Works on all that is due, the longest waiting first. What fails is logged and left for the next time."""
+    failed: set[Due] = set()
+    done = 0
+    while True:
         async with unit(pool, clock(), atomic=False) as tx:
-            waiting = await store.long_resolved(tx, AT_ONCE)
-        done = 0
-        for workspace_id, ticket_id, version in waiting:
-            async with unit(pool, clock()) as tx:
-                done += await service.auto_close(tx, workspace_id, ticket_id, version)
-        closed += done
-        if len(waiting) < AT_ONCE or not done:
-            break
-    return closed
+            found = await find(tx, AT_ONCE + len(failed))
+        due = [one for one in found if one not in failed]
+        if not due:
+            return done
+        for one in due:
+            if await _one(pool, clock, one, work):
+                done += 1
+            else:
+                failed.add(one)
+
+
+async def _one(pool: Pool, clock: Clock, due: Due, work: Callable[[Tx, Due], Awaitable[bool]]) -> bool:
+    try:
+        async with unit(pool, clock()) as tx:
+            return await work(tx, due)
+    except (psycopg.OperationalError, PoolTimeout):
+        raise
+    except Exception:
+        log.exception("an SLA timer failed", due=due)
+        return False

@@ -1,5 +1,8 @@
 """What applying a policy does to open tickets, told before or after it is done."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from pydantic import BaseModel, Field
 
 from ticketry.core.fields import StrictModel
@@ -27,3 +30,20 @@ class Applied(BaseModel):
     moved: Affected = Field(description="Open tickets that get this version.")
     newly_breached: Affected = Field(description="Of these, who are in breach by it and were not before.")
     saved: Affected = Field(description="Of these, who were in breach and are not any more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a close stored for good, and the policy version that held."""
+
+    ticket_id: str
+    cycle: int
+    response_met: bool | None
+    resolution_met: bool | None
+    response_due_at: datetime | None
+    resolution_due_at: datetime | None
+    first_response_at: datetime | None
+    resolved_at: datetime
+    closed_at: datetime
+    sla_policy_id: str
+    sla_policy_version: int

@@ -1,18 +1,15 @@
 """Use cases of promises: explain a clock, tell what is due, apply a policy, replay what is stored."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from types import SimpleNamespace
 
 from ticketry.core.actor import Actor, system
-from ticketry.core.errors import TicketryError, ValidationFailed, field_error
+from ticketry.core.errors import Conflict, TicketryError, ValidationFailed, field_error
 from ticketry.db.pool import Tx
-from ticketry.sla import rules as sla
-from ticketry.sla.alarms import Told, due
+from ticketry.sla.alarms import Told
 from ticketry.sla.explain import Explanation
 from ticketry.sla.explain import explain as explained
-from ticketry.sla.models import Fact
+from ticketry.sla.models import Fact, Policy
 from ticketry.sla.policies import service as policies
 from ticketry.sla.policies import store as policy_store
 from ticketry.sla.policies.models import StoredPolicy
@@ -21,7 +18,8 @@ from ticketry.tickets import rules as ticket_rules
 from ticketry.tickets import service as tickets
 from ticketry.tickets.models import CloseIn, Ticket, TicketPatch
 from ticketry.tickets.promises import rules, store
-from ticketry.tickets.promises.models import Affected, Applied
+from ticketry.tickets.promises.models import Affected, Applied, Closing
+from ticketry.tickets.promises.rules import Story
 from ticketry.web.conditional import etag
 
 BATCH = 500
@@ -30,35 +28,62 @@ BATCH = 500
 async def explain(tx: Tx, actor: Actor, reference: str, at: datetime | None) -> Explanation:
     """Why the ticket's clock stands where it stands, now or at an instant of its past."""
     ticket = await tickets.get(tx, actor, reference)
+    now = ticket_rules.moment(ticket, tx.now)
     if at is not None and at < ticket.created_at:
         raise ValidationFailed(field_error("at", "before_creation", "lies before the ticket was created"))
-    moment = tx.now if at is None else at
-    facts = (await store.facts_of(tx, actor.workspace_id, [ticket.id]))[ticket.id]
-    known = [fact for fact in facts if fact.at <= moment]
-    return explained(await tickets.policy_of(tx, ticket), known, moment)
+    if at is not None and at > now:
+        raise ValidationFailed(field_error("at", "in_the_future", "lies in the future"))
+    moment = now if at is None else at
+    (story,) = await stories(tx, actor.workspace_id, [ticket])
+    closes = [closing for closing in story.closings if closing.closed_at <= moment]
+    return explained(await _held_at(tx, ticket, moment), story.facts, moment, story.earlier[: len(closes)])
+
+
+async def _held_at(tx: Tx, ticket: Ticket, at: datetime) -> Policy:
+    """The policy version that a ticket had at an instant, before what it was moved to later."""
+    policy_id, version = ticket.sla_policy_id, ticket.sla_policy_version
+    for from_id, from_version in await store.moves_after(tx, ticket.workspace_id, ticket.id, at):
+        policy_id, version = from_id or policy_id, from_version or version
+    return (await policies.version_of(tx, ticket.workspace_id, policy_id, version)).policy
+
+
+async def stories(tx: Tx, workspace_id: str, found: Sequence[Ticket]) -> list[Story]:
+    """All that the clocks of these tickets are computed from."""
+    ids = [ticket.id for ticket in found]
+    facts = await store.facts_of(tx, workspace_id, ids)
+    closings: dict[str, list[Closing]] = {ticket_id: [] for ticket_id in ids}
+    for closing in await store.closings(tx, workspace_id, ids):
+        closings[closing.ticket_id].append(closing)
+    return [await _story(tx, ticket, facts[ticket.id], closings[ticket.id]) for ticket in found]
+
+
+async def _story(tx: Tx, ticket: Ticket, facts: list[Fact], closings: list[Closing]) -> Story:
+    held = [
+        await policies.version_of(tx, ticket.workspace_id, closing.sla_policy_id, closing.sla_policy_version)
+        for closing in closings
+    ]
+    return Story(ticket, await tickets.policy_of(tx, ticket), facts, closings, [stored.policy for stored in held])
 
 
 async def ring(tx: Tx, workspace_id: str, ticket_id: str) -> bool:
-    """Tells what a ticket's clock has to tell by now, and does what its policy wants done about it."""
+    """Tells what a ticket's clock has to tell by now, and does what its policy wants done about what was told."""
     actor = system(workspace_id, "SLA")
-    alarms = []
+    owed = Told.NOTHING
 
     async def attempt(old: Ticket) -> Ticket | None:
-        nonlocal alarms
-        at = ticket_rules.moment(old, tx.now)
+        nonlocal owed
+        owed, at = Told.NOTHING, ticket_rules.moment(old, tx.now)
         if old.next_alarm_at is None or old.next_alarm_at > at:
             return old
-        policy = await tickets.policy_of(tx, old)
-        alarms = due(policy, ticket_rules.clock_of(old), Told(old.alarms), at)
-        new = ticket_rules.change(old, policy, at)
+        new, owed = rules.rung(old, await tickets.policy_of(tx, old), at)
         return new if await tickets.record(tx, actor, old, new) else None
 
     ticket = await tickets.changing(tx, actor, ticket_id, None, attempt)
     held = await policies.version_of(tx, workspace_id, ticket.sla_policy_id, ticket.sla_policy_version)
-    for escalation in [e for alarm in alarms for e in called_for(held.escalations, alarm)]:
+    for escalation in called_for(held.escalations, owed):
         ticket = await tickets.get(tx, actor, ticket_id)
         await _escalate(tx, ticket, rules.wanted(ticket, escalation))
-    return bool(alarms)
+    return bool(owed)
 
 
 async def _escalate(tx: Tx, ticket: Ticket, change: dict[str, object]) -> None:
@@ -87,24 +112,24 @@ async def auto_close(tx: Tx, workspace_id: str, ticket_id: str, version: int) ->
 async def apply(tx: Tx, actor: Actor, policy_id: str, dry_run: bool) -> Applied:
     """Gives open tickets the newest version of a policy: those that would get it if they were opened now.
 
-    Their clocks are what their history gives under it. With `dry_run` nothing is changed.
+    Their clocks are what their history gives under it, but for what a close has made final. With `dry_run` nothing is
+    changed.
     """
     wanted = await policies.newest(tx, actor.workspace_id, policy_id)
     current = await policy_store.current(tx, actor.workspace_id)
     moved: list[str] = []
     breached: list[str] = []
     saved: list[str] = []
-    async for ticket, facts in _open_tickets(tx, actor.workspace_id):
-        if not _is_for(ticket, wanted, current):
+    async for story in _open_tickets(tx, actor.workspace_id):
+        pair = await _move(tx, actor, story, wanted, current, dry_run)
+        if pair is None:
             continue
-        number = ticket_rules.label(ticket.number)
-        before = sla.seen(ticket_rules.clock_of(ticket), tx.now).breached
-        after = sla.seen(sla.fold(wanted.policy, facts), tx.now).breached
+        old, new = pair
+        number = ticket_rules.label(old.number)
         moved.append(number)
+        before, after = (rules.breached(ticket, new.updated_at) for ticket in pair)
         if before != after:
             (breached if after else saved).append(number)
-        if not dry_run:
-            await _move(tx, actor, ticket.id, wanted)
     return Applied(
         policy_id=policy_id,
         version=wanted.version,
@@ -116,52 +141,35 @@ async def apply(tx: Tx, actor: Actor, policy_id: str, dry_run: bool) -> Applied:
 
 
 def _is_for(ticket: Ticket, wanted: StoredPolicy, current: list[StoredPolicy]) -> bool:
-    if (ticket.sla_policy_id, ticket.sla_policy_version) == (wanted.id, wanted.version):
+    if ticket.status == "closed" or (ticket.sla_policy_id, ticket.sla_policy_version) == (wanted.id, wanted.version):
         return False
     traits = Traits(ticket.category, ticket.tags, ticket.contact_id, ticket.priority)
     return choose(current, traits).id == wanted.id
 
 
-async def _open_tickets(tx: Tx, workspace_id: str) -> AsyncIterator[tuple[Ticket, list[Fact]]]:
+async def _open_tickets(tx: Tx, workspace_id: str) -> AsyncIterator[Story]:
     after = ""
     while found := await store.batch(tx, workspace_id, after, BATCH, only_open=True):
-        facts = await store.facts_of(tx, workspace_id, [ticket.id for ticket in found])
-        for ticket in found:
-            yield ticket, facts[ticket.id]
+        for story in await stories(tx, workspace_id, found):
+            yield story
         after = found[-1].id
 
 
-async def _move(tx: Tx, actor: Actor, ticket_id: str, wanted: StoredPolicy) -> None:
-    async def attempt(old: Ticket) -> Ticket | None:
-        facts = (await store.facts_of(tx, actor.workspace_id, [ticket_id]))[ticket_id]
-        new = rules.moved(old, wanted, sla.fold(wanted.policy, facts))
-        new = replace(new, version=old.version + 1, updated_at=ticket_rules.moment(old, tx.now))
-        return new if await tickets.record(tx, actor, old, new) else None
+async def _move(
+    tx: Tx, actor: Actor, story: Story, wanted: StoredPolicy, current: list[StoredPolicy], dry_run: bool
+) -> tuple[Ticket, Ticket] | None:
+    """A ticket before and after it got the policy, None if the policy is not for it."""
+    for _ in range(tickets.ATTEMPTS):
+        old = story.ticket
+        if not _is_for(old, wanted, current):
+            return None
+        new = rules.moved(story, wanted, ticket_rules.moment(old, tx.now))
+        if dry_run or await tickets.record(tx, actor, old, new):
+            return old, new
+        (story,) = await stories(tx, actor.workspace_id, [await tickets.get(tx, actor, old.id)])
+    raise Conflict("ticket_busy", "A ticket is being changed by too many at once; try again")
 
-    await tickets.changing(tx, actor, ticket_id, None, attempt)
 
-
-async def replay(tx: Tx, workspace_id: str, found: list[Ticket]) -> list[str]:
+async def replay(tx: Tx, workspace_id: str, found: Sequence[Ticket]) -> list[str]:
     """Computes what is stored of these tickets anew from their events; every difference in a line."""
-    ids = [ticket.id for ticket in found]
-    facts = await store.facts_of(tx, workspace_id, ids)
-    lines = []
-    for ticket in found:
-        clock = sla.fold(await tickets.policy_of(tx, ticket), facts[ticket.id])
-        wrong = rules.differences(ticket, clock, rules.COMPARED)
-        lines += [f"{ticket_rules.label(ticket.number)} {text}" for text in wrong]
-    for row in await store.final_results(tx, workspace_id, ids):
-        lines += await _replay_final(tx, workspace_id, row, facts[row[0]])
-    return lines
-
-
-async def _replay_final(tx: Tx, workspace_id: str, row: tuple[object, ...], facts: list[Fact]) -> list[str]:
-    ticket_id, cycle, _, *results, policy_id, version = row
-    held = await policies.version_of(tx, workspace_id, str(policy_id), int(str(version)))
-    clock = sla.begin(held.policy, facts[0])
-    for fact in facts[1:]:
-        if clock.cycle == cycle and clock.status == "closed":
-            break
-        clock = sla.step(held.policy, clock, fact)
-    stored = SimpleNamespace(**dict(zip(rules.FINAL, results, strict=True)))
-    return [f"{ticket_id} cycle {cycle} {text}" for text in rules.differences(stored, clock, rules.FINAL)]
+    return [line for story in await stories(tx, workspace_id, found) for line in rules.differences(story)]

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from ticketry.db.pool import Tx
 from ticketry.sla.models import Fact
 from ticketry.tickets.models import Ticket
+from ticketry.tickets.promises.models import Closing
 from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
 
@@ -64,11 +64,24 @@ async def batch(
     return await tx.all_of(Ticket, query, params)
 
 
-async def final_results(tx: Tx, workspace_id: str, ticket_ids: Sequence[str]) -> list[tuple[Any, ...]]:
-    """What closes stored for good: ticket, moment, results, due moments, and the policy version that held."""
-    return await tx.all(
-        """SELECT ticket_id, cycle, closed_at, response_met, resolution_met, response_due_at, resolution_due_at,
-                  first_response_at, sla_policy_id, sla_policy_version
+async def closings(tx: Tx, workspace_id: str, ticket_ids: Sequence[str]) -> list[Closing]:
+    """What the closes of tickets stored for good, ticket by ticket, oldest first."""
+    return await tx.all_of(
+        Closing,
+        """SELECT ticket_id, cycle, response_met, resolution_met, response_due_at, resolution_due_at,
+                  first_response_at, resolved_at, closed_at, sla_policy_id, sla_policy_version
            FROM resolutions WHERE workspace_id = %s AND ticket_id = ANY(%s) ORDER BY ticket_id, cycle""",
         (workspace_id, list(ticket_ids)),
     )
+
+
+async def moves_after(tx: Tx, workspace_id: str, ticket_id: str, at: datetime) -> list[tuple[str | None, int | None]]:
+    """The policy and version that a ticket was taken from after an instant, last first; None where it kept it."""
+    rows = await tx.all(
+        """SELECT data #>> '{changes,sla_policy_id,from}', (data #>> '{changes,sla_policy_version,from}')::integer
+           FROM events WHERE workspace_id = %s AND ticket_id = %s AND created_at > %s AND type = 'ticket.updated'
+                AND data -> 'changes' ?| ARRAY['sla_policy_id', 'sla_policy_version']
+           ORDER BY position DESC""",
+        (workspace_id, ticket_id, at),
+    )
+    return [(policy_id, version) for policy_id, version in rows]

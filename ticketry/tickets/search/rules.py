@@ -11,6 +11,10 @@ PART_LENGTH = 3
 """From this length on a term also finds the words that it is a part of; a shorter one finds words that begin so.
 
 Where people write without spaces (Chinese, Japanese) two characters are a word, and stand inside longer runs."""
+MOST_WORDS = 5_000
+"""How many words a part may stand in; beyond it the search is refused, for it would be neither quick nor of use."""
+MOST_BYTES = 500_000
+"""What all these words may measure together: PostgreSQL takes a search of about a megabyte."""
 
 
 class Search(NamedTuple):
@@ -19,6 +23,7 @@ class Search(NamedTuple):
     phrases: list[str]
     numbers: list[str]
     terms: list[str]
+    starts: list[str]
     patterns: list[str | None]
 
 
@@ -28,7 +33,8 @@ def read_search(text: str) -> Search:
     words = _PHRASE.sub(" ", text).replace('"', " ").split()
     numbers = [str(number) for word in words if (number := number_of(word)) is not None]
     terms = [word for word in dict.fromkeys(words) if number_of(word) is None]
-    return Search(phrases, numbers, terms, [_pattern(term.lower()) for term in terms])
+    starts = [term.lower() for term in terms]
+    return Search(phrases, numbers, terms, starts, [_pattern(start) for start in starts])
 
 
 def _pattern(term: str) -> str | None:

@@ -14,9 +14,7 @@ from ticketry.tickets.search.rules import read_search
 async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> TicketPage:
     """The page of tickets asked for, with the exact total of all that match."""
     _check_cursor(asked)
-    query = None
-    if asked.search is not None:
-        query = await store.tsquery(tx, actor.workspace_id, read_search(asked.search))
+    query = None if asked.search is None else await _search(tx, actor, asked.search)
     where = store.conditions(asked, actor.workspace_id, tx.now, query)
     tickets = await store.page(tx, asked, where)
     total = await store.total(tx, asked, where, query)
@@ -27,6 +25,13 @@ async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> TicketPage:
         data=[rules.item(ticket, tx.now) for ticket in shown],
         meta=TicketMeta.model_construct(**meta.model_dump(), next_cursor=next_cursor),
     )
+
+
+async def _search(tx: Tx, actor: Actor, text: str) -> str:
+    query = await store.tsquery(tx, actor.workspace_id, read_search(text))
+    if query is None:
+        raise ValidationFailed(field_error("search", "too_many_words", "is a part of too many words; say more of it"))
+    return query
 
 
 def _check_cursor(asked: TicketsAsked) -> None:

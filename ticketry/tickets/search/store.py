@@ -6,7 +6,7 @@ from typing import Any
 from ticketry.db.pool import Tx
 from ticketry.tickets.models import Ticket
 from ticketry.tickets.search.models import NOBODY, Cursor, TicketsAsked
-from ticketry.tickets.search.rules import Search
+from ticketry.tickets.search.rules import MOST_BYTES, MOST_WORDS, Search
 from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
 _ITEM_COLUMNS = TICKET_COLUMNS.replace("t.description,", "'' AS description,")
@@ -158,19 +158,38 @@ async def fold_counts(tx: Tx) -> int:
     )
 
 
-async def tsquery(tx: Tx, workspace_id: str, asked: Search) -> str:
-    """The search as a tsquery: every phrase, every number, every term as a word, its beginning or a part of one."""
+async def tsquery(tx: Tx, workspace_id: str, asked: Search) -> str | None:
+    """The search as a tsquery: every phrase, every number, every term as a word, its beginning or a part of one.
+
+    None if a term is a part of too many words. Words that begin with it are not counted, one look-up finds them all.
+    """
     row = await tx.one(
-        """WITH part (query) AS (
-               SELECT phraseto_tsquery('simple', phrase) FROM unnest(%(phrases)s::text[]) AS p (phrase)
+        """WITH term AS (
+               SELECT to_tsquery('simple', quote_lexeme(term) || ':*') AS query, term, start, pattern
+               FROM unnest(%(terms)s::text[], %(starts)s::text[], %(patterns)s::text[]) AS t (term, start, pattern)),
+           part (query, words, bytes) AS (
+               SELECT phraseto_tsquery('simple', phrase), 0, 0 FROM unnest(%(phrases)s::text[]) AS p (phrase)
                UNION ALL
-               SELECT quote_lexeme('tick-' || number)::tsquery FROM unnest(%(numbers)s::text[]) AS n (number)
+               SELECT quote_lexeme('tick-' || number)::tsquery, 0, 0 FROM unnest(%(numbers)s::text[]) AS n (number)
                UNION ALL
-               SELECT to_tsquery('simple', quote_lexeme(t.term) || ':*') || coalesce((
-                          SELECT string_agg(quote_lexeme(v.word), '|')::tsquery FROM vocabulary v
-                          WHERE v.workspace_id = %(workspace_id)s AND v.word LIKE t.pattern), ''::tsquery)
-               FROM unnest(%(terms)s::text[], %(patterns)s::text[]) AS t (term, pattern))
-           SELECT string_agg('(' || query::text || ')', ' & ') FROM part WHERE numnode(query) > 0""",
-        {"workspace_id": workspace_id, **asked._asdict()},
+               SELECT CASE WHEN numnode(t.query) = 0 THEN t.query
+                      ELSE t.query || (quote_lexeme(t.start) || ':*')::tsquery END
+                      -- "A-77" holds the number -77
+                      || CASE WHEN t.term ~ '^[0-9]' THEN to_tsquery('simple', quote_lexeme('-' || t.term) || ':*')
+                         ELSE ''::tsquery END
+                      || CASE WHEN holding.words <= %(most_words)s AND holding.bytes <= %(most_bytes)s
+                         THEN holding.query::tsquery ELSE ''::tsquery END,
+                      holding.words, holding.bytes
+               FROM term t CROSS JOIN LATERAL (
+                   SELECT coalesce(string_agg(quote_lexeme(word), '|'), '') AS query, count(*) AS words,
+                          coalesce(sum(octet_length(word)), 0) AS bytes
+                   FROM (SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
+                         AND v.word LIKE t.pattern AND NOT starts_with(v.word, t.start)
+                         LIMIT %(most_words)s + 1) AS v) AS holding)
+           SELECT string_agg('(' || query::text || ')', ' & ') FILTER (WHERE numnode(query) > 0),
+                  coalesce(max(words) > %(most_words)s OR sum(bytes) > %(most_bytes)s, false)
+           FROM part""",
+        {"workspace_id": workspace_id, "most_words": MOST_WORDS, "most_bytes": MOST_BYTES, **asked._asdict()},
     )
-    return str(row[0] or "") if row else ""
+    assert row is not None
+    return None if row[1] else str(row[0] or "")

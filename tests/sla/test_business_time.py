@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ticketry.sla.calendars import (
+from ticketry.sla.business_time import (
     CalendarError,
     check_calendar,
     epoch,
