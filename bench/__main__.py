@@ -42,7 +42,8 @@ def main(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     wrk.found()
-    names, console, heading = chosen(only), Console(), _heading()
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    names, heading = chosen(only), _heading()
     with _progress(console) as progress, ExitStack() as stack:
         session = Session(tickets, small, seconds, progress, stack)
         for name in names:

@@ -11,9 +11,11 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from bench.texts import RARE, RARE_TICKETS, Writer
+from ticketry.sla import alarms
 from ticketry.sla import rules as sla
+from ticketry.sla.alarms import Told
 from ticketry.sla.models import DEFAULT_POLICY, Clock
-from ticketry.tickets.rules import clock_columns
+from ticketry.tickets.rules import alarm_columns, clock_columns
 
 AGENTS = tuple(f"user_bench_{number:02}" for number in range(20))
 CATEGORIES = (
@@ -77,12 +79,12 @@ class Desk:
             "due_date": created + timedelta(days=rng.randint(1, 30)) if rng.random() < 0.4 else None,
             "reopen_count": int(status == "reopened"),
             **_outcome(rng, status, clock),
-            **clock_columns(clock),
+            **_clock(clock, self.now),
         }
 
     def _created(self, position: int) -> datetime:
-        """Spread over the past; tickets for closing are of today."""
-        past = timedelta(hours=1) if self.all_open else PAST
+        """Spread over the past; tickets for closing are new, so that no alarm comes between."""
+        past = timedelta(minutes=1) if self.all_open else PAST
         return (self.now - past + past * (position / self.count)).replace(microsecond=0)
 
     def _identity(self, number: int) -> Row:
@@ -132,6 +134,16 @@ def _ran(clock: Clock, status: str, answered: datetime, finished: datetime) -> C
     return sla.advance(DEFAULT_POLICY, clock, finished, status=status)
 
 
+def _clock(clock: Clock, now: datetime) -> Row:
+    """The clock's columns, its warnings and breaches told until now, as a worker does every few seconds."""
+    due = [alarm for alarm in alarms.pending(DEFAULT_POLICY, clock, Told.NOTHING) if alarm.at <= now]
+    told = Told.NOTHING
+    for alarm in due:
+        told |= alarm.told
+        clock = sla.advance(DEFAULT_POLICY, clock, alarm.at)
+    return {**clock_columns(clock), **alarm_columns(DEFAULT_POLICY, clock, told)}
+
+
 def _outcome(rng: random.Random, status: str, clock: Clock) -> Row:
     """What closing recorded, empty for others."""
     closed, rated = status == "closed", status == "closed" and rng.random() < 0.5
@@ -171,5 +183,5 @@ def event_of(row: Row) -> Row:
         "actor_id": "key_bench",
         "actor_name": "bench",
         "created_at": row["created_at"],
-        "data": Jsonb({"ticket": {"id": row["id"], "subject": row["subject"]}, "changes": {}}),
+        "data": Jsonb({"ticket": {"id": row["id"], "status": "new", "priority": row["priority"]}, "changes": {}}),
     }

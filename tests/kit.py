@@ -162,7 +162,7 @@ def force_status(house: House, ticket: dict[str, Any], status: Status) -> None:
         resolved_at = tx.now if status == "resolved" else None
         new = rules.change(old, DEFAULT_POLICY, tx.now, status=status, resolved_at=resolved_at)
         actor = system(house.cast.workspace_id)
-        as_json = rules.view(new, tx.now).model_dump_json()
+        as_json = rules.as_json(new, tx.now)
         changes = rules.history(old, new)
         fact = events.fact("ticket.status_changed", actor, new.id, tx.now, as_json, changes=changes)
         assert await store.change(tx, old, rules.columns_changed(old, new), [fact])

@@ -1,16 +1,19 @@
 """The command line: what each command is called, takes and means. What it does stands in `ticketry/commands`.
 
-Imports stand inside the functions here, and only here, so that `--help` need not load a server.
+Imports stand inside the functions here and in `commands/declare*.py`, so that `--help` need not load a server.
 """
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from ticketry import __version__
+from ticketry.commands.declare import DatabaseUrl, DataDir, Env, GivenId, Quiet, Search, Workspace
+from ticketry.commands.declare import group as _group
+from ticketry.commands.declare import place as _place
+from ticketry.commands.declare import settings as _settings
+from ticketry.commands.declare_sla import sla_app
 from ticketry.core.errors import OperatorError, TicketryError
 
 
@@ -27,17 +30,6 @@ class OneLineErrors(TyperGroup):
             raise typer.Exit(1) from None
 
 
-def _group(about: str, **more: Any) -> typer.Typer:
-    return typer.Typer(
-        help=about,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="markdown" if sys.stdout.isatty() else None,
-        **more,
-    )
-
-
 app = _group(
     "Ticketry: self-hosted, API-first support tickets.\n\n"
     "Start with `ticketry serve`: it brings its own PostgreSQL, and prints an API key and the first calls to try. "
@@ -52,41 +44,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(users_app, name="users")
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(workspaces_app, name="workspaces")
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the embedded PostgreSQL [default: ./ticketry-data].", show_default=False),
-]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="A PostgreSQL 16 or newer to use instead of the embedded one: postgresql://user:password@host/database.",
-        show_default=False,
-    ),
-]
-Workspace = Annotated[
-    str | None,
-    typer.Option(help="Id or name of the workspace [default: your agency's own].", show_default=False),
-]
-Env = Annotated[
-    Literal["live", "test"] | None,
-    typer.Option(help="Which of the agency's own workspaces, or of two of the same name.", show_default=False),
-]
-Search = Annotated[str | None, typer.Option(help="Only those with this in the name or mail address.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the id alone.")]
-GivenId = Annotated[str | None, typer.Option("--id", help="An id to keep, for instance from an import.")]
-
-
-def _settings(**options: Any) -> Any:
-    from ticketry.settings import load
-
-    return load(options)
-
-
-def _place(workspace: str | None, env: Literal["live", "test"] | None) -> Any:
-    from ticketry.commands.places import Place
-
-    return Place(workspace, env)
+app.add_typer(sla_app, name="sla")
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from ticketry.core.errors import OperatorError
 from ticketry.db.embedded import EmbeddedServer
 from ticketry.db.embedded_host import command_line, locked
 from ticketry.settings import Settings
+from ticketry.web.health import MULTIPROCESS
 
 log = structlog.get_logger()
 
@@ -125,25 +127,30 @@ class Member:
 
     process: subprocess.Popen[bytes]
     sockets: list[socket.socket]
+    figures: str
     born: float = field(default_factory=time.monotonic)
     ready: bool = False
 
     @classmethod
-    def start(cls, settings: Settings, sockets: list[socket.socket]) -> "Member":
-        """A new process. The settings go through a pipe, where nobody else on the machine can read a password."""
+    def start(cls, settings: Settings, sockets: list[socket.socket], figures: str) -> "Member":
+        """A new process. The settings go through a pipe, where nobody else on the machine can read a password.
+
+        `figures` is the folder where all processes of the crew keep what /metrics tells.
+        """
         handles = [one.fileno() for one in sockets]
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=handles,
+            env={**os.environ, MULTIPROCESS: figures},
             process_group=0,  # Ctrl-C is for the parent, which ends its children in order
         )
         told = {"settings": settings.model_dump(mode="json"), "sockets": handles}
         assert process.stdin is not None
         process.stdin.write(json.dumps(told).encode() + b"\n")
         process.stdin.flush()  # and it stays open: its end tells the child that the parent is gone
-        return cls(process, sockets)
+        return cls(process, sockets, figures)
 
     @property
     def output(self) -> IO[bytes]:
@@ -170,7 +177,8 @@ class Crew:
         self.settings = settings
         self.on_ready = on_ready
         self.was_ready = False
-        self.members = [Member.start(settings, own) for own in sockets]
+        self.figures = tempfile.TemporaryDirectory(prefix="ticketry-metrics-")
+        self.members = [Member.start(settings, own, self.figures.name) for own in sockets]
 
     def run(self, stop: Stop) -> None:
         """Serve until asked to stop. OperatorError when a process cannot even start."""
@@ -183,6 +191,7 @@ class Crew:
                         self.members[position] = self._replaced(member)
         finally:
             self._end(stop)
+            self.figures.cleanup()
             stop.listener = None
 
     def _hear(self) -> None:
@@ -206,7 +215,7 @@ class Crew:
         log.error("an API process died; starting another", pid=dead.process.pid, exit_code=dead.process.returncode)
         if time.monotonic() - dead.born < SHORT_LIFE:
             time.sleep(1)
-        return Member.start(self.settings, dead.sockets)
+        return Member.start(self.settings, dead.sockets, dead.figures)
 
     def _end(self, stop: Stop) -> None:
         """Ask all to end and wait; no new connection is taken meanwhile."""

@@ -4,7 +4,6 @@ The queue lives in the same PostgreSQL (procrastinate): a job exists if and only
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +23,9 @@ CONCURRENCY = 4
 """Jobs that one process works on at a time."""
 PAUSE = 2
 """Seconds between two attempts to reach a database that went away."""
+JOB_GRACE = 5
+"""Seconds that a job in progress gets to finish when the worker is asked to end."""
+GRACE = JOB_GRACE + 3
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
@@ -90,7 +92,7 @@ async def _work(queue: procrastinate.App) -> None:
             concurrency=CONCURRENCY,
             install_signal_handlers=False,
             delete_jobs="successful",
-            shutdown_graceful_timeout=5,
+            shutdown_graceful_timeout=JOB_GRACE,
         )
 
 
@@ -120,6 +122,13 @@ async def running_worker(house: Resources) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await _end(task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancels until it has ended: a library that is just connecting may swallow the first cancellation."""
+    while not task.done():
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task}, timeout=GRACE)
+    if not task.cancelled() and (error := task.exception()):
+        log.warning("worker ended badly", reason=" ".join(str(error).split()))

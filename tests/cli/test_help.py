@@ -19,6 +19,7 @@ COMMANDS = [
     "users create", "users list",
     "contacts create", "contacts list",
     "workspaces create", "workspaces list",
+    "sla replay", "sla calendars create", "sla calendars list", "sla policies list",
 ]  # fmt: skip
 
 

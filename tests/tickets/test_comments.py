@@ -7,7 +7,18 @@ from typing import Any
 import httpx
 import pytest
 from conftest import House
-from kit import close, forbidden, force_status, get, listed, mint, missing_ticket, problem, strings_between, wrong_fields
+from kit import (
+    close,
+    forbidden,
+    force_status,
+    get,
+    listed,
+    mint,
+    missing_ticket,
+    problem,
+    strings_between,
+    wrong_fields,
+)
 
 from ticketry.tickets.models import Status
 
@@ -57,7 +68,10 @@ def test_a_comment_is_by_the_user_or_contact_named(house: House) -> None:
     assert by_user["author"] == {"type": "user", "id": "user_bob_jones", "name": "Bob Jones"}
     by_contact = said(house, ticket, house.cast.agent_key, contact_id=SAM)
     assert by_contact["author"] == {"type": "contact", "id": SAM, "name": "Sam Taylor"}
-    assert [event["actor"] for event in listed(house, ticket, "events")[1:]] == [by_user["author"], by_contact["author"]]
+    assert [event["actor"] for event in listed(house, ticket, "events")[1:]] == [
+        by_user["author"],
+        by_contact["author"],
+    ]
 
 
 def test_a_key_that_acts_for_nobody_speaks_as_the_system(house: House) -> None:
@@ -149,7 +163,8 @@ def test_comments_come_oldest_first_in_pages_and_by_visibility(house: House) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("visibility", "all"), ("visibility", ""), ("page", "0"), ("per_page", "101"), ("per_page", "x")]
+    ("name", "value"),
+    [("visibility", "all"), ("visibility", ""), ("page", "0"), ("per_page", "101"), ("per_page", "x")],
 )
 def test_a_wrong_question_is_refused_by_name(house: House, name: str, value: str) -> None:
     path = f"/v1/tickets/{house.ticket()['id']}/comments"

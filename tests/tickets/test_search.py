@@ -226,7 +226,9 @@ ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(search=ANY | st.text(META, max_size=60) | st.lists(st.sampled_from([*META, "TICK-", "1", "refund"])).map("".join))
+@given(
+    search=ANY | st.text(META, max_size=60) | st.lists(st.sampled_from([*META, "TICK-", "1", "refund"])).map("".join)
+)
 @example('"')
 @example('"""')
 @example('"\\"')

@@ -75,7 +75,11 @@ def test_everything_given_is_changed_and_the_rest_stays(house: House, method: st
     changed = answer.json()["data"]
     complete_ticket(changed)
     assert {name: changed[name] for name in FULL} == FULL
-    assert (changed["assigned_name"], changed["status"], changed["priority_label"]) == ("Jane Smith", "open", "Critical")
+    assert (changed["assigned_name"], changed["status"], changed["priority_label"]) == (
+        "Jane Smith",
+        "open",
+        "Critical",
+    )
     assert changed["updated_at"] > ticket["updated_at"]
     assert changed["created_at"] == ticket["created_at"]
     assert changed == get(house, ticket)
@@ -407,7 +411,9 @@ def test_assigning_a_new_ticket_opens_it(house: House) -> None:
     assert (changed["status"], changed["assigned_name"]) == ("open", "Jane Smith")
     kinds = [event["event_type"] for event in listed(house, ticket, "events")]
     assert kinds == ["ticket.created", "ticket.assigned", "ticket.status_changed"]
-    assert updated(house, house.ticket(), assigned_to="user_jane_smith", status="in_progress")["status"] == "in_progress"
+    assert (
+        updated(house, house.ticket(), assigned_to="user_jane_smith", status="in_progress")["status"] == "in_progress"
+    )
     assert updated(house, house.ticket(), assigned_to="user_jane_smith", status="new")["status"] == "open"
     assert updated(house, house.ticket(), assigned_to=None)["status"] == "new"
 
@@ -544,7 +550,9 @@ def test_of_12_who_saw_the_same_version_one_writes(house: House) -> None:
     headers = {"If-Match": client.get(path).headers["etag"]}
     with ThreadPoolExecutor(12) as threads:
         answers = list(
-            threads.map(lambda n: client.patch(path, json={"subject": f"Mine {n}"}, headers=headers).status_code, range(12))
+            threads.map(
+                lambda n: client.patch(path, json={"subject": f"Mine {n}"}, headers=headers).status_code, range(12)
+            )
         )
     assert sorted(answers) == [200] + [412] * 11
 

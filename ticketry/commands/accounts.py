@@ -72,7 +72,7 @@ def list_keys(settings: Settings, place: Place) -> None:
         workspace = await find(tx, place)
         return await show.every(lambda asked: keys.page(tx, workspace.id, asked))
 
-    columns = ("id", "name", "status", "environment", "scopes", "user_id", "key_hint", "expires_at", "last_used_at")
+    columns = ("id", "name", "status", "scopes", "user_id", "key_hint", "expires_at", "last_used_at")
     show.objects(columns, run(settings, work))
 
 
@@ -129,5 +129,5 @@ def create_workspace(settings: Settings, values: dict[str, Any], quiet: bool) ->
 
 def list_workspaces(settings: Settings) -> None:
     """Shows the agency's workspaces, oldest first."""
-    columns = ("id", "name", "environment", "is_home", "tier", "minute_limit", "day_limit", "created_at")
+    columns = ("id", "name", "environment", "is_home", "tier", "created_at")
     show.objects(columns, run(settings, all_workspaces))

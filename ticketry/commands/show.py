@@ -15,6 +15,8 @@ from ticketry.db.paging import Page, PageIn
 
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
+COLUMN = 50
+"""Characters of a column on a terminal; longer values go on in the next line."""
 
 
 def parse(kind: type[Model], values: Mapping[str, Any]) -> Model:
@@ -46,10 +48,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         for line in [list(headings), *texts]:
             typer.echo("\t".join(" ".join(value.split()) for value in line))
         return
-    drawn = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for position, heading in enumerate(headings):
+        drawn.add_column(heading, max_width=COLUMN if position else None, overflow="fold")
     for line in texts:
         drawn.add_row(*(Text(value) for value in line))
-    Console().print(drawn)
+    # On a narrow terminal lines wrap: an id that is cut off could not be copied.
+    needed = Console(width=1_000).measure(drawn).maximum
+    Console(width=max(Console().width, needed)).print(drawn)
 
 
 def _text(value: object) -> str:

@@ -52,7 +52,8 @@ async def update(tx: Tx, workspace_id: str, contact_id: str, body: ContactPatch)
         changes["tags"] = changes["tags"] or []
     if changes:
         changes["updated_at"] = tx.now
-        await store.update(tx, workspace_id, contact_id, changes)
+        if not await store.update(tx, workspace_id, contact_id, changes):
+            raise _taken("email")
     return contact.model_copy(update=changes)
 
 

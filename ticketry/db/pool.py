@@ -42,7 +42,9 @@ async def _living_connection(pool: Pool) -> AsyncConnection[TupleRow]:
     """
     while True:
         conn = await pool.getconn()
-        if not select.select([conn.fileno()], [], [], 0)[0]:
+        readable = select.poll()
+        readable.register(conn.fileno(), select.POLLIN)
+        if not readable.poll(0):
             return conn
         await conn.close()
         await pool.putconn(conn)

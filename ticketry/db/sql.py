@@ -12,7 +12,7 @@ def assignments(columns: Iterable[str]) -> str:
     return ", ".join(f"{column} = %({column})s" for column in columns)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def compiled(query: str) -> tuple[str, tuple[int | str, ...]]:
     """A query with `%s` or `%(name)s` in PostgreSQL's own form (`$1`), and which parameter goes to which place.
 

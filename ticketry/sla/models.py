@@ -7,6 +7,7 @@ Instants are aware, in UTC and whole seconds; the rules see to it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Protocol
 
 ALWAYS_OPEN = "24/7"
 
@@ -109,6 +110,21 @@ class Clock:
     response_met: bool | None = None
     resolution_met: bool | None = None
     paused: bool = False
+
+
+class Stands(Protocol):
+    """What must be known of a clock to say what a reader sees of it."""
+
+    @property
+    def response_met(self) -> bool | None: ...
+    @property
+    def response_due_at(self) -> datetime | None: ...
+    @property
+    def resolution_met(self) -> bool | None: ...
+    @property
+    def resolution_due_at(self) -> datetime | None: ...
+    @property
+    def paused(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ticketry.sla.business_time import instant_after, seconds_between
-from ticketry.sla.models import AT_REST, CLOSED, NEW, REOPENED, Calendar, Clock, Fact, Policy, Seen
+from ticketry.sla.models import AT_REST, CLOSED, NEW, REOPENED, Calendar, Clock, Fact, Policy, Seen, Stands
 
 DEFAULT_PRIORITY = 3
 WARN_AT_PERCENT = 80
@@ -120,7 +120,7 @@ def in_force(policy: Policy, facts: Sequence[Fact], earlier: Sequence[Policy]) -
         yield earlier[closes] if closes < len(earlier) else policy
 
 
-def seen(clock: Clock, at: datetime) -> Seen:
+def seen(clock: Stands, at: datetime) -> Seen:
     """What a reader sees: a promise whose due moment has passed is broken, stored so or not yet."""
     response = False if _passed(clock.response_met, clock.response_due_at, at) else clock.response_met
     resolution = False if _passed(clock.resolution_met, clock.resolution_due_at, at) else clock.resolution_met

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
 from fastapi.responses import Response
+from pydantic_core import to_json
 
 from ticketry.accounts.guard import GuardedRoute, Unit, needs, one_statement
 from ticketry.core.actor import Actor
@@ -37,7 +38,7 @@ Asked = Annotated[PageIn, Query()]
 
 def answer(ticket: Ticket, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A single ticket, with its ETag."""
-    content = f'{{"data":{rules.view(ticket, ticket.updated_at).model_dump_json()}}}'
+    content = f'{{"data":{rules.as_json(ticket, ticket.updated_at)}}}'
     return json_answer(content, status, {"ETag": etag(ticket.version), **(headers or {})})
 
 
@@ -52,7 +53,7 @@ async def create_ticket(actor: Writer, tx: Unit, body: TicketIn) -> Response:
 async def get_ticket(actor: Reader, tx: Unit, reference: Reference) -> Response:
     """Read a ticket."""
     ticket = await service.get(tx, actor, reference)
-    content = f'{{"data":{rules.view(ticket, tx.now).model_dump_json()}}}'
+    content = f'{{"data":{rules.as_json(ticket, tx.now)}}}'
     return json_answer(content, 200, {"ETag": etag(ticket.version)})
 
 
@@ -112,7 +113,7 @@ async def list_tickets(actor: Reader, tx: Unit, asked: Annotated[TicketsAsked, Q
     Follow `meta.next_cursor` to walk through everything: it costs the same at any depth and sees each ticket once,
     while tickets are created and changed.
     """
-    return json_answer((await search.find(tx, actor, asked)).model_dump_json())
+    return json_answer(to_json(await search.find(tx, actor, asked)))
 
 
 @router.patch("/{ticket_id}", response_model=One, responses=errors(404, 409, 412, 422))

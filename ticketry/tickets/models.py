@@ -167,6 +167,11 @@ class Ticket:
     next_alarm_at: datetime | None = None
     alarms: int = 0
 
+    @property
+    def paused(self) -> bool:
+        """Whether the resolution clock is paused."""
+        return self.sla_paused
+
 
 class Sla(BaseModel):
     """How the ticket stands against its promises."""

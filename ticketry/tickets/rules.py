@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from ticketry.core.errors import Conflict, ValidationFailed, field_error
 from ticketry.events.models import EventType
@@ -21,11 +22,8 @@ from ticketry.tickets.models import (
     Resolution,
     ResolutionActor,
     ResolutionSla,
-    Sla,
     Status,
     Ticket,
-    TicketItem,
-    TicketObject,
 )
 
 ACTIVE: tuple[Status, ...] = ("open", "in_progress", "waiting_on_customer", "waiting_on_third_party")
@@ -312,8 +310,8 @@ def number_of(reference: str) -> int | None:
     return int(digits)
 
 
-def _shown(ticket: Ticket, now: datetime) -> dict[str, Any]:
-    seen = sla.seen(clock_of(ticket), now)
+def item(ticket: Ticket, now: datetime) -> dict[str, Any]:
+    """The ticket as a list shows it (see `TicketItem`): the object without its description. SLA as seen at `now`."""
     return {
         "id": ticket.id,
         "number": label(ticket.number),
@@ -336,15 +334,7 @@ def _shown(ticket: Ticket, now: datetime) -> dict[str, Any]:
         "satisfaction_source": ticket.satisfaction_source,
         "resolution_time": ticket.resolution_time,
         "root_cause": ticket.root_cause,
-        "sla": Sla.model_construct(
-            response_met=seen.response_met,
-            resolution_met=seen.resolution_met,
-            response_due_at=ticket.response_due_at,
-            resolution_due_at=ticket.resolution_due_at,
-            first_response_at=ticket.first_response_at,
-            breached=seen.breached,
-            paused=seen.paused,
-        ),
+        "sla": _sla(ticket, now),
         "reopen_count": ticket.reopen_count,
         "created_at": ticket.created_at,
         "updated_at": ticket.updated_at,
@@ -353,11 +343,24 @@ def _shown(ticket: Ticket, now: datetime) -> dict[str, Any]:
     }
 
 
-def view(ticket: Ticket, now: datetime) -> TicketObject:
-    """The published ticket object, its SLA as seen at `now`."""
-    return TicketObject.model_construct(**_shown(ticket, now), description=ticket.description)
+def _sla(ticket: Ticket, now: datetime) -> dict[str, Any]:
+    seen = sla.seen(ticket, now)
+    return {
+        "response_met": seen.response_met,
+        "resolution_met": seen.resolution_met,
+        "response_due_at": ticket.response_due_at,
+        "resolution_due_at": ticket.resolution_due_at,
+        "first_response_at": ticket.first_response_at,
+        "breached": seen.breached,
+        "paused": seen.paused,
+    }
 
 
-def item(ticket: Ticket, now: datetime) -> TicketItem:
-    """The ticket as a list shows it: the object without its description."""
-    return TicketItem.model_construct(**_shown(ticket, now))
+def view(ticket: Ticket, now: datetime) -> dict[str, Any]:
+    """The published ticket object (see `TicketObject`)."""
+    return {**item(ticket, now), "description": ticket.description}
+
+
+def as_json(ticket: Ticket, now: datetime) -> str:
+    """The published ticket object as JSON. Written straight from the ticket: it was checked when it came in."""
+    return to_json(view(ticket, now)).decode()

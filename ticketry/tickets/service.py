@@ -73,7 +73,7 @@ async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | No
     policy = await policies.chosen(tx, actor.workspace_id, traits)
     ticket = _opened(tx, actor, body, policy, number=number, follow_up_of=follow_up_of)
     ticket = replace(ticket, assigned_name=given["assigned_name"])
-    as_json = rules.view(ticket, tx.now).model_dump_json()
+    as_json = rules.as_json(ticket, tx.now)
     facts = [events.fact("ticket.created", actor, ticket.id, tx.now, as_json, changes={})]
     if ticket.assigned_to is not None:
         names = ("assigned_to", "assigned_name")
@@ -127,7 +127,7 @@ async def record(
     if resolution is not None:
         columns = {**{name: getattr(new, name) for name in store.CLOSING_COLUMNS}, **columns}
         details["resolution"] = resolution.model_dump()
-    as_json = rules.view(new, at).model_dump_json()
+    as_json = rules.as_json(new, at)
     clockwork = system(new.workspace_id, "SLA")
     facts = [
         events.fact(kind, clockwork, new.id, at, as_json, changes={}, **about)

@@ -1,14 +1,20 @@
 """Whether the process lives, whether it can work, and its figures. No key is asked for; nothing private is told."""
 
+import os
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from psycopg import Error
 from psycopg_pool import PoolTimeout
 
 from ticketry.db import migrate
 from ticketry.db.pool import unit
 from ticketry.web.resources import resources
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where the processes of one server keep their figures; set by who starts them."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,4 +41,8 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics() -> Response:
     """Figures for Prometheus."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    registry: CollectorRegistry = REGISTRY
+    if MULTIPROCESS in os.environ:  # several API processes: whichever answers tells the sum of all
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -167,5 +167,6 @@ def install(app: FastAPI, on_stray: Callable[[Request], Awaitable[None]]) -> Non
             raise error
         return answer
 
-    for kind in (TicketryError, RequestValidationError, HTTPException, PoolTimeout, psycopg.OperationalError):
+    kinds = (TicketryError, RequestValidationError, HTTPException, PoolTimeout)
+    for kind in (*kinds, psycopg.OperationalError, psycopg.InterfaceError):
         app.add_exception_handler(kind, handle)

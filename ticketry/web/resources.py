@@ -28,7 +28,7 @@ def resources(request: Request) -> Resources:
     return found
 
 
-def json_answer(content: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(content: str | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """An answer whose JSON text is ready: it is not parsed and checked a second time."""
     return Response(content, status, headers, "application/json")
 

@@ -22,8 +22,12 @@ async def create(tx: Tx, workspace_id: str, body: UserIn) -> User:
     )
     if not await store.insert(tx, workspace_id, user):
         taken = "email" if await store.by_email(tx, workspace_id, user.email) else "id"
-        raise Conflict(f"user_{taken}_taken", f"A user with this {taken} exists already", field=taken)
+        raise _taken(taken)
     return user
+
+
+def _taken(field: str) -> Conflict:
+    return Conflict(f"user_{field}_taken", f"A user with this {field} exists already", field=field)
 
 
 async def get(tx: Tx, workspace_id: str, user_id: str) -> User:
@@ -45,9 +49,9 @@ async def update(tx: Tx, workspace_id: str, user_id: str, body: UserPatch) -> Us
     user = await get(tx, workspace_id, user_id)
     changes: dict[str, Any] = body.model_dump(exclude_unset=True)
     if "email" in changes and await store.by_email(tx, workspace_id, body.email) not in {None, user_id}:
-        raise Conflict("user_email_taken", "A user with this email exists already", field="email")
-    if changes:
-        await store.update(tx, workspace_id, user_id, changes)
+        raise _taken("email")
+    if changes and not await store.update(tx, workspace_id, user_id, changes):
+        raise _taken("email")
     return user.model_copy(update=changes)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from psycopg.errors import UniqueViolation
+
 from ticketry.accounts.users.models import User
 from ticketry.core.text import like
 from ticketry.db.pool import Tx
@@ -24,10 +26,14 @@ async def insert(tx: Tx, workspace_id: str, user: User) -> bool:
     return await tx.execute(query, values) == 1
 
 
-async def update(tx: Tx, workspace_id: str, user_id: str, changes: dict[str, Any]) -> None:
-    """Sets the columns given."""
+async def update(tx: Tx, workspace_id: str, user_id: str, changes: dict[str, Any]) -> bool:
+    """Sets the columns given; False, and the transaction is lost, if somebody took the mail address meanwhile."""
     query = f"UPDATE users SET {assignments(changes)} WHERE workspace_id = %(workspace_id)s AND id = %(key)s"
-    await tx.execute(query, {**changes, "workspace_id": workspace_id, "key": user_id})
+    try:
+        await tx.execute(query, {**changes, "workspace_id": workspace_id, "key": user_id})
+    except UniqueViolation:
+        return False
+    return True
 
 
 async def by_email(tx: Tx, workspace_id: str, email: str) -> str | None:

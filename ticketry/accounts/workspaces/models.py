@@ -1,6 +1,6 @@
 """Agencies and their workspaces."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -61,6 +61,6 @@ class Workspace(BaseModel):
     day_limit: int | None
     reopen_window_days: int
     auto_close_days: int | None
-    branding: dict[str, Any]
+    branding: Branding
     created_at: Instant
     updated_at: Instant

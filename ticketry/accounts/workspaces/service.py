@@ -1,7 +1,7 @@
 """Use cases of agencies and workspaces."""
 
 from ticketry.accounts.workspaces import store
-from ticketry.accounts.workspaces.models import Environment, Tier, Workspace, WorkspaceIn, WorkspacePatch
+from ticketry.accounts.workspaces.models import Branding, Environment, Tier, Workspace, WorkspaceIn, WorkspacePatch
 from ticketry.core.errors import NotFound
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
@@ -39,7 +39,7 @@ async def _add(
         day_limit=None,
         reopen_window_days=14,
         auto_close_days=None,
-        branding={},
+        branding=Branding(),
         created_at=tx.now,
         updated_at=tx.now,
     )
@@ -79,7 +79,7 @@ async def update(tx: Tx, workspace_id: str, body: WorkspacePatch) -> Workspace:
     workspace = await get(tx, workspace_id)
     changes = body.model_dump(exclude_unset=True)
     if "branding" in changes:
-        changes["branding"] = {**workspace.branding, **changes["branding"]}
+        changes["branding"] = workspace.branding.model_copy(update=changes["branding"])
     if changes:
         changes["updated_at"] = tx.now
         await store.update(tx, workspace_id, changes)

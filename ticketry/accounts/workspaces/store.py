@@ -55,6 +55,6 @@ async def of_agency(tx: Tx, agency_id: str, limit: int, offset: int) -> tuple[li
 
 async def update(tx: Tx, workspace_id: str, changes: dict[str, Any]) -> None:
     """Sets the columns given."""
-    values = {name: Jsonb(value) if name == "branding" else value for name, value in changes.items()}
+    values = {name: Jsonb(value.model_dump()) if name == "branding" else value for name, value in changes.items()}
     query = f"UPDATE workspaces SET {assignments(changes)} WHERE id = %(key)s"
     await tx.execute(query, {**values, "key": workspace_id})

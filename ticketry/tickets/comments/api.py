@@ -35,7 +35,9 @@ async def list_comments(
     return json_answer((await service.page(tx, actor, reference, asked.visibility, asked)).model_dump_json())
 
 
-@router.post("/{ticket_id}/comments", status_code=201, response_model=Data[Comment], responses=errors(404, 409, 412, 422))
+@router.post(
+    "/{ticket_id}/comments", status_code=201, response_model=Data[Comment], responses=errors(404, 409, 412, 422)
+)
 async def add_comment(
     actor: Annotated[Actor, needs("tickets:write")],
     tx: Unit,

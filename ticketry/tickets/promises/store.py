@@ -64,6 +64,19 @@ async def batch(
     return await tx.all_of(Ticket, query, params)
 
 
+async def count(tx: Tx, workspace_id: str, since: datetime | None = None) -> int:
+    """How many tickets there are; those changed `since`."""
+    where = "workspace_id = %(workspace_id)s" + (" AND updated_at >= %(since)s" if since else "")
+    params = {"workspace_id": workspace_id, "since": since} if since else {"workspace_id": workspace_id}
+    row = await tx.one(f"SELECT count(*) FROM tickets WHERE {where}", params)
+    return int(row[0]) if row else 0
+
+
+async def snapshot(tx: Tx) -> None:
+    """What this unit reads from now on is as it stands at one moment."""
+    await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
 async def closings(tx: Tx, workspace_id: str, ticket_ids: Sequence[str]) -> list[Closing]:
     """What the closes of tickets stored for good, ticket by ticket, oldest first."""
     return await tx.all_of(

@@ -1,5 +1,7 @@
 """Listing and searching tickets."""
 
+from typing import Any
+
 from ticketry.core.actor import Actor
 from ticketry.core.errors import ValidationFailed, field_error
 from ticketry.db.paging import page_of
@@ -7,24 +9,29 @@ from ticketry.db.pool import Tx
 from ticketry.tickets import rules
 from ticketry.tickets.models import Ticket
 from ticketry.tickets.search import store
-from ticketry.tickets.search.models import Cursor, SortBy, TicketMeta, TicketPage, TicketsAsked
+from ticketry.tickets.search.models import Cursor, SortBy, TicketsAsked
 from ticketry.tickets.search.rules import read_search
 
 
-async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> TicketPage:
-    """The page of tickets asked for, with the exact total of all that match."""
+async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> dict[str, Any]:
+    """The page of tickets asked for (see `TicketPage`), with the exact total of all that match."""
     _check_cursor(asked)
-    query = None if asked.search is None else await _search(tx, actor, asked.search)
-    where = store.conditions(asked, actor.workspace_id, tx.now, query)
-    tickets = await store.page(tx, asked, where)
-    total = await store.total(tx, asked, where, query)
+    tickets, total = await _found(tx, actor, asked)
     meta = page_of([], total, asked).meta
     shown = tickets[: asked.per_page]
     next_cursor = _cursor_after(shown[-1], asked).text() if len(tickets) > len(shown) else None
-    return TicketPage.model_construct(
-        data=[rules.item(ticket, tx.now) for ticket in shown],
-        meta=TicketMeta.model_construct(**meta.model_dump(), next_cursor=next_cursor),
-    )
+    return {
+        "data": [rules.item(ticket, tx.now) for ticket in shown],
+        "meta": {**meta.model_dump(), "next_cursor": next_cursor},
+    }
+
+
+async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> tuple[list[Ticket], int]:
+    where = store.conditions(asked, actor.workspace_id, tx.now)
+    if asked.search is None and asked.tags is None:
+        return await store.page(tx, asked, where), await store.total(tx, asked, where)
+    query = None if asked.search is None else await _search(tx, actor, asked.search)
+    return await store.beside(tx, asked, where, query)
 
 
 async def _search(tx: Tx, actor: Actor, text: str) -> str:

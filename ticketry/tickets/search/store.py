@@ -12,10 +12,13 @@ from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 _ITEM_COLUMNS = TICKET_COLUMNS.replace("t.description,", "'' AS description,")
 COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
+_PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
 
-_BREACHED = """(t.response_met IS FALSE OR t.resolution_met IS FALSE
-    OR (t.response_met IS NULL AND t.response_due_at < %(now)s)
-    OR (t.resolution_met IS NULL AND t.resolution_due_at < %(now)s))"""
+_MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
+_OVERDUE = """(t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE
+    AND (t.response_met IS NULL AND t.response_due_at < %(now)s
+         OR t.resolution_met IS NULL AND t.resolution_due_at < %(now)s))"""
+"""Missed at this moment, but not yet found so by anybody."""
 
 
 class Conditions:
@@ -50,8 +53,8 @@ def _facets(asked: TicketsAsked, where: Conditions, prefix: str, nothing: str) -
         where.add(test, **{name: chosen[0] if len(known) == 1 else chosen})
 
 
-def conditions(asked: TicketsAsked, workspace_id: str, now: datetime, query: str | None) -> Conditions:
-    """The list's filters on the table of tickets `t`; `query` is the search as a tsquery."""
+def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditions:
+    """The list's filters on the table of tickets `t`, without those on what stands beside it."""
     where = Conditions(workspace_id, now)
     _facets(asked, where, "t", "IS NULL")
     if asked.contact_id is not None:
@@ -64,15 +67,8 @@ def conditions(asked: TicketsAsked, workspace_id: str, now: datetime, query: str
     ):
         if (value := getattr(asked, name)) is not None:
             where.add(f"t.{column} {sign} %({name})s", **{name: value})
-    if asked.sla_breach is not None:
-        where.add(f"{_BREACHED} IS {'TRUE' if asked.sla_breach == 'true' else 'NOT TRUE'}")
-    if beside := _beside(asked, query):
-        where.add(
-            f"""EXISTS (SELECT 1 FROM ticket_words w WHERE w.workspace_id = %(workspace_id)s AND w.ticket_id = t.id
-                        AND {" AND ".join(beside)})""",
-            query=query,
-            tags=asked.tags,
-        )
+    if asked.sla_breach == "false":
+        where.add(f"NOT {_MISSED} AND NOT coalesce({_OVERDUE}, false)")
     return where
 
 
@@ -88,49 +84,118 @@ def _order(asked: TicketsAsked) -> str:
     return f"t.{asked.sort_by} {direction}{empty_last}, t.id {direction}"
 
 
-def _place(where: Conditions, cursor: Cursor) -> None:
-    """Only what comes after the cursor. Empty due dates come last in either direction."""
+def _places(cursor: Cursor | None) -> list[str]:
+    """What comes after the cursor, as sets that do not meet. Empty due dates come last in either direction."""
+    if cursor is None:
+        return ["true"]
     sign, column = ("<" if cursor.sort_order == "desc" else ">"), f"t.{cursor.sort_by}"
-    place = cursor.place
-    if place is None:
-        where.add(f"{column} IS NULL AND t.id {sign} %(after_id)s", after_id=cursor.id)
-        return
-    test = f"({column}, t.id) {sign} (%(after)s, %(after_id)s)"
-    where.add(
-        f"({test} OR {column} IS NULL)" if cursor.sort_by == "due_date" else test, after=place, after_id=cursor.id
-    )
+    if cursor.place is None:
+        return [f"{column} IS NULL AND t.id {sign} %(after_id)s"]
+    later = f"({column}, t.id) {sign} (%(after)s, %(after_id)s)"
+    return [later, f"{column} IS NULL"] if cursor.sort_by == "due_date" else [later]
+
+
+def _place_params(cursor: Cursor | None) -> dict[str, Any]:
+    return {} if cursor is None else {"after": cursor.place, "after_id": cursor.id}
+
+
+def _limit(asked: TicketsAsked, offset: int) -> str:
+    """One more than the page holds tells whether there is a next one. Written out: PostgreSQL then keeps the plan."""
+    return f"LIMIT {asked.per_page + 1}" + (f" OFFSET {offset}" if offset else "")
 
 
 async def page(tx: Tx, asked: TicketsAsked, where: Conditions) -> list[Ticket]:
     """The tickets of the page asked for, and one more if there is one."""
-    narrowed = Conditions(where.params["workspace_id"], where.params["now"])
-    narrowed.parts, narrowed.params = list(where.parts), dict(where.params)
-    if asked.after is not None:
-        _place(narrowed, asked.after)
-    query = f"""SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE {narrowed.text} ORDER BY {_order(asked)}
-                LIMIT %(limit)s OFFSET %(offset)s"""
-    return await tx.all_of(Ticket, query, {**narrowed.params, "limit": asked.per_page + 1, "offset": asked.offset})
+    order, params = _order(asked), where.params | _place_params(asked.after)
+    breached = [_MISSED, _OVERDUE] if asked.sla_breach == "true" else ["true"]
+    sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in _places(asked.after)]
+    chosen = f"SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE "
+    if len(sets) == 1:
+        query = f"{chosen}{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
+        return await tx.all_of(Ticket, query, params)
+    # Sets that do not meet, each by an index of its own: together they would be found by none.
+    each = [f"({chosen}{one} ORDER BY {order} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
+    query = f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {order} {_limit(asked, asked.offset)}"
+    return await tx.all_of(Ticket, query, params)
 
 
-async def total(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | None) -> int:
+async def beside(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | None) -> tuple[list[Ticket], int]:
+    """The page of a list that is narrowed by words or tags, and its total, in one look at those.
+
+    The words are found first, whatever else is asked: how many tickets hold a word is no guess of the planner's.
+    """
+    tests = " AND ".join(["w.workspace_id = %(workspace_id)s", *_beside(asked, query)])
+    found = f"found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w WHERE {tests})"
+    kept = "found" if _only(asked, {"search", "tags"}) and asked.sort_by == "created_at" else "kept"
+    if kept == "kept":
+        more = f"{_MISSED} IS TRUE OR {_OVERDUE}" if asked.sla_breach == "true" else "true"
+        found += f""", kept AS MATERIALIZED (SELECT t.id, t.{asked.sort_by} FROM found f
+            JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.id = f.id WHERE {where.text} AND ({more}))"""
+    place = " OR ".join(_places(asked.after))
+    params = {**where.params, **_place_params(asked.after), "query": query, "tags": asked.tags}
+    ids = f"""SELECT t.id::text FROM {kept} t WHERE {place} ORDER BY {_order(asked)} {_limit(asked, asked.offset)}"""
+    row = await tx.one(f"WITH {found} SELECT (SELECT count(*) FROM {kept}), ARRAY({ids})", params)
+    assert row is not None
+    return await _in_order(tx, where.params["workspace_id"], row[1]), int(row[0])
+
+
+async def _in_order(tx: Tx, workspace_id: str, ids: list[str]) -> list[Ticket]:
+    query = f"SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE t.workspace_id = %s AND t.id = ANY(%s)"
+    found = {ticket.id: ticket for ticket in await tx.all_of(Ticket, query, (workspace_id, ids))}
+    return [found[id_] for id_ in ids if id_ in found]
+
+
+def _only(asked: TicketsAsked, names: set[str]) -> bool:
+    """Whether the list is narrowed by nothing but these."""
+    given = asked.model_fields_set - _PAGING
+    return {name for name in given if getattr(asked, name) is not None} <= names
+
+
+async def total(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
-    given = asked.model_fields_set - {"page", "per_page", "sort_by", "sort_order", "cursor"}
-    narrowing = {name for name in given if getattr(asked, name) is not None}
-    if narrowing <= set(COUNTED):
+    if _only(asked, set(COUNTED)):
         return await _counted(tx, asked, where)
-    if narrowing <= {"search", "tags"}:
-        beside = Conditions(where.params["workspace_id"], where.params["now"])
-        beside.parts = ["w.workspace_id = %(workspace_id)s", *_beside(asked, query)]
-        return await _number(tx, f"SELECT count(*) FROM ticket_words w WHERE {beside.text}", where.params)
-    return await _number(tx, f"SELECT count(*) FROM tickets t WHERE {where.text}", where.params)
+    if _only(asked, {*COUNTED, "sla_breach"}):
+        breached = await _counted(tx, asked, where, missed=True) + await _overdue(tx, asked, where)
+        return breached if asked.sla_breach == "true" else await _counted(tx, asked, where) - breached
+    more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
+    return await _number(tx, f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
 
 
-async def _counted(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
+async def _counted(tx: Tx, asked: TicketsAsked, where: Conditions, *, missed: bool = False) -> int:
+    """From the counters: those of one facet where no more is asked, else those of all of them together."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "= ''")
-    query = f"""SELECT coalesce((SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}), 0)
+    if missed:
+        facets.add("t.missed")
+    named = [name for name in COUNTED if getattr(asked, name) is not None]
+    counts = f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}"
+    if len(named) + missed <= 1:
+        facet, values = _rollup(asked, named[0]) if named else ("missed", ["true"]) if missed else ("all", [""])
+        counts = """SELECT sum(tickets) FROM ticket_rollups
+                    WHERE workspace_id = %(workspace_id)s AND facet = %(facet)s AND value = ANY(%(values)s)"""
+        facets.params |= {"facet": facet, "values": values}
+    query = f"""SELECT coalesce(({counts}), 0)
                      + coalesce((SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}), 0)"""
     return await _number(tx, query, facets.params)
+
+
+def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
+    values = getattr(asked, facet)
+    return facet, ["" if facet == "assigned_to" and value == NOBODY else value for value in values]
+
+
+async def _overdue(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
+    """Tickets overdue at this moment whom nobody has found so yet: few, for the next timer does."""
+    facets = Conditions(where.params["workspace_id"], where.params["now"])
+    _facets(asked, facets, "t", "IS NULL")
+    undecided = "t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE"
+    each = [
+        f"""SELECT t.id FROM tickets t WHERE {facets.text} AND {undecided}
+            AND t.{name}_met IS NULL AND t.{name}_due_at < %(now)s"""
+        for name in ("response", "resolution")
+    ]
+    return await _number(tx, f"SELECT count(*) FROM ({' UNION '.join(each)}) t", facets.params)
 
 
 async def _number(tx: Tx, query: str, params: dict[str, Any]) -> int:
@@ -146,13 +211,19 @@ async def fold_counts(tx: Tx) -> int:
     return await _number(
         tx,
         """WITH taken AS (DELETE FROM ticket_count_changes RETURNING *),
-           summed AS (
-               SELECT workspace_id, status, priority, category, assigned_to, sum(tickets) AS tickets
-               FROM taken GROUP BY 1, 2, 3, 4, 5 HAVING sum(tickets) <> 0),
            folded AS (
-               INSERT INTO ticket_counts AS c SELECT * FROM summed
-               ON CONFLICT (workspace_id, status, priority, category, assigned_to)
-               DO UPDATE SET tickets = c.tickets + excluded.tickets)
+               INSERT INTO ticket_counts AS c (workspace_id, status, priority, category, assigned_to, missed, tickets)
+               SELECT workspace_id, status, priority, category, assigned_to, missed, sum(tickets)
+               FROM taken GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(tickets) <> 0
+               ON CONFLICT (workspace_id, status, priority, category, assigned_to, missed)
+               DO UPDATE SET tickets = c.tickets + excluded.tickets),
+           rolled AS (
+               INSERT INTO ticket_rollups AS r (workspace_id, facet, value, tickets)
+               SELECT workspace_id, f.facet, f.value, sum(tickets)
+               FROM taken, LATERAL (VALUES ('all', ''), ('status', status), ('priority', priority::text),
+                   ('category', category), ('assigned_to', assigned_to), ('missed', missed::text)) AS f (facet, value)
+               GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
+               ON CONFLICT (workspace_id, facet, value) DO UPDATE SET tickets = r.tickets + excluded.tickets)
            SELECT count(*) FROM taken""",
         {},
     )
