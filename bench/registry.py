@@ -7,6 +7,7 @@ from bench.clocks import clock
 from bench.lists import lists
 from bench.report import Section
 from bench.session import Session
+from bench.sla import sla
 from bench.start import start
 
 MEASURES: dict[str, Callable[[Session], Section]] = {
@@ -14,8 +15,9 @@ MEASURES: dict[str, Callable[[Session], Section]] = {
     "list": lists,  # before the calls, which add tickets
     "calls": calls,
     "clock": clock,
+    "sla": sla,
 }
-ALIASES = {"lists": "list", "create": "calls", "close": "calls", "get": "calls", "sla": "clock"}
+ALIASES = {"lists": "list", "create": "calls", "close": "calls", "get": "calls"}
 
 
 def chosen(only: str | None) -> list[str]:

@@ -6,6 +6,7 @@
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from statistics import median
 from typing import Annotated
 from urllib.request import Request, urlopen
 
@@ -21,8 +22,8 @@ from bench.server import Served
 from bench.session import Session
 from bench.wrk import Load
 
-ROUNDS = 7
-"""Rounds in which the two sides take turns; the median counts, so that both share the machine's moods."""
+ROUNDS = 11
+"""Rounds in which the two sides take turns, so that both share the machine's moods."""
 FASTEST = 3_500
 """Closes a second that no run exceeds; so many tickets are kept ready. A run that exceeds it fails."""
 OPEN = 100_000
@@ -76,22 +77,32 @@ def _business_hours(house: House, served: Served, first: int, count: int) -> Non
         conn.execute("VACUUM (ANALYZE) tickets")
 
 
-def _alternated(session: Session, what: str, sides: tuple[Side, Side], seconds: int) -> list[Load]:
-    """The median of each side."""
+@dataclass(frozen=True)
+class Pair:
+    """The median of each side, and the median over the rounds of how much longer a close of the second side took."""
+
+    first: Load
+    second: Load
+    ratio: float
+
+
+def _alternated(session: Session, what: str, sides: tuple[Side, Side], seconds: int) -> Pair:
+    """Both sides, in turns."""
     runs: tuple[list[Load], list[Load]] = ([], [])
     for side in sides:
         side.close(1)
     for number in session.progress.track(range(ROUNDS), description=what):
         for place in (0, 1) if number % 2 else (1, 0):
             runs[place].append(sides[place].close(seconds))
-    return [wrk.middle(loads) for loads in runs]
+    ratio = median(one.rate / other.rate for one, other in zip(*runs, strict=True))
+    return Pair(wrk.middle(runs[0]), wrk.middle(runs[1]), ratio)
 
 
 def _needed(seconds: int) -> int:
     return FASTEST * (1 + ROUNDS * seconds)
 
 
-def _hours(session: Session, seconds: int) -> list[Load]:
+def _hours(session: Session, seconds: int) -> Pair:
     house, count = session.house(session.small), _needed(seconds)
     first = house.add(2 * count, "load open tickets for both calendars", all_open=True)
     with house.serve("--no-worker") as served:
@@ -100,7 +111,7 @@ def _hours(session: Session, seconds: int) -> list[Load]:
         return _alternated(session, "closes, by calendar", sides, seconds)
 
 
-def _open(session: Session, seconds: int) -> list[Load]:
+def _open(session: Session, seconds: int) -> Pair:
     few, many = session.house(session.small), session.house(session.small + 1)
     many.add(OPEN, f"load {OPEN:,} open tickets", all_open=True)
     starts = [house.add(_needed(seconds), "load open tickets to close", all_open=True) for house in (few, many)]
@@ -119,15 +130,16 @@ def sla(session: Session) -> Section:
     seconds = max(1, round(session.seconds / 5))
     table = Table(("Closes, 16 connections", "Requests/s", "p50 ms", "p99 ms", "API CPU µs", "Database CPU µs"))
     aims = Aims()
-    always, business = _hours(session, seconds)
-    table.rows += [_row("24/7", always), _row("business hours, holidays", business)]
-    aims.below("time of a close, business hours / 24/7", always.rate / business.rate, 1.25, "{:.2f}")
-    few, many = _open(session, seconds)
-    table.rows += [_row(f"beside {session.small:,} tickets", few), _row(f"and {OPEN:,} open ones", many)]
-    aims.below(f"time of a close, {OPEN:,} open tickets / few", few.rate / many.rate, 1.10, "{:.2f}")
+    hours = _hours(session, seconds)
+    table.rows += [_row("24/7", hours.first), _row("business hours, holidays", hours.second)]
+    aims.below("time of a close, business hours / 24/7", hours.ratio, 1.25, "{:.2f}")
+    tickets = _open(session, seconds)
+    table.rows += [_row(f"beside {session.small:,} tickets", tickets.first)]
+    table.rows += [_row(f"and {OPEN:,} open ones", tickets.second)]
+    aims.below(f"time of a close, {OPEN:,} open tickets / few", tickets.ratio, 1.10, "{:.2f}")
     notes = [
-        f"Each pair takes turns in {ROUNDS} rounds of {seconds} s; the medians count. The open tickets all have due "
-        "moments and an alarm ahead."
+        f"Each pair takes turns in {ROUNDS} rounds of {seconds} s; the median of the rounds' ratios counts. "
+        "The open tickets all have due moments and an alarm ahead."
     ]
     return Section("sla", "What promises cost a close", [table, aims], notes)
 

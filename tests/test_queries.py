@@ -60,9 +60,7 @@ ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
         house, f"/v1/workspaces/{ids['workspace_id']}/keys", name="K", scopes=["tickets:read"]
     ),
     "/v1/sla/calendars": lambda house, ids: post(house, "/v1/sla/calendars", name="H", opening_hours="24/7"),
-    "/v1/sla/policies": lambda house, ids: post(
-        house, "/v1/sla/policies", name="P", targets={"1": {"response": 60}}, escalations=[{"on": "breach", "note": "x"}]
-    ),
+    "/v1/sla/policies": lambda house, ids: post(house, "/v1/sla/policies", name="P", targets={"1": {"response": 60}}),
 }
 """How each list gets one more row."""
 
@@ -117,9 +115,7 @@ def test_every_list_is_counted() -> None:
 
 
 @pytest.mark.parametrize(("call", "query"), CASES)
-def test_ten_more_rows_cost_no_statement_more(
-    house: House, statements: list[str], call: Call, query: str
-) -> None:
+def test_ten_more_rows_cost_no_statement_more(house: House, statements: list[str], call: Call, query: str) -> None:
     if call.path not in ADD:
         pytest.fail(f"test_queries.py does not know how to add a row to {call.path}: add it to ADD")
     ids = {"ticket_id": house.ticket()["id"], "workspace_id": house.cast.stranger_workspace_id}

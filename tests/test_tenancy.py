@@ -112,7 +112,8 @@ def tables(house: House) -> list[str]:
 
 def _find_tables(house: House) -> list[str]:
     found = house.sql(
-        """SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+        """SELECT table_name FROM information_schema.columns
+           JOIN information_schema.tables USING (table_schema, table_name)
            WHERE table_schema = 'public' AND column_name = 'workspace_id' AND table_type = 'BASE TABLE'"""
     )
     assert len(found) >= 10
@@ -124,7 +125,8 @@ def all_ids(house: House, workspace_id: str) -> set[str]:
     found = {workspace_id}
     for table in tables(house):
         column = house.sql(
-            "SELECT 1 FROM information_schema.columns WHERE table_name = %s AND column_name = 'id' AND data_type = 'text'",
+            """SELECT 1 FROM information_schema.columns
+               WHERE table_name = %s AND column_name = 'id' AND data_type = 'text'""",
             (table,),
         )
         if column:
@@ -210,7 +212,8 @@ def own(room: Room, call: Call, **instead: str) -> str:
     """The path with the room's own ids, and others `instead`."""
     for name in parameters(call):
         if name not in room.ids:
-            pytest.fail(f"test_tenancy.py knows no {{{name}}} of {routes.name(call)}: make one in `fill` and name it in `ids`")
+            told = f"test_tenancy.py knows no {{{name}}} of {routes.name(call)}"
+            pytest.fail(f"{told}: make one in `fill` and name it in `ids`")
     return re.sub(r"\{(\w+)\}", lambda found: instead.get(found[1]) or room.ids[found[1]][0], call.path)
 
 
@@ -226,7 +229,7 @@ def body_of(call: Call, room: Room) -> dict[str, Any] | None:
         if name == "email":
             body[name] = f"{WORD[room.name].lower()}.{id(call)}@example.com"
         elif name not in BODY:
-            pytest.fail(f"test_tenancy.py has no right value of {name}, which {routes.name(call)} requires: add it to BODY")
+            pytest.fail(f"{routes.name(call)} requires {name}: add a right value of it to BODY in test_tenancy.py")
         else:
             body[name] = BODY[name]
     return body
@@ -273,7 +276,10 @@ def test_the_agencys_key_finds_nothing_of_its_clients(house: House, rooms: dict[
     assert rows_of(house, victim.workspace_id) == before
 
 
-@pytest.mark.parametrize("call", [c for c in WITH_IDS if "{key_id}" in c.path and "{workspace_id}" in c.path], ids=routes.name)
+KEYS_OF_WORKSPACES = [call for call in WITH_IDS if {"key_id", "workspace_id"} <= set(parameters(call))]
+
+
+@pytest.mark.parametrize("call", KEYS_OF_WORKSPACES, ids=routes.name)
 def test_a_key_is_found_in_its_own_workspace_only(house: House, rooms: dict[str, Room], call: Call) -> None:
     agency, one, other = rooms["victim"], rooms["stranger"], rooms["tester"]
     path = own(agency, call, workspace_id=one.workspace_id, key_id=other.ids["key_id"][0])
@@ -420,9 +426,7 @@ def test_a_word_of_another_workspace_finds_nothing(house: House, rooms: dict[str
 
 
 @pytest.mark.parametrize("call", CALLS, ids=routes.name)
-def test_no_answer_to_ones_own_calls_holds_anything_of_others(
-    house: House, rooms: dict[str, Room], call: Call
-) -> None:
+def test_no_answer_to_ones_own_calls_holds_anything_of_others(house: House, rooms: dict[str, Room], call: Call) -> None:
     for name in ATTACKERS:
         room = rooms[name]
         answer = send(house, room, call, own(room, call))

@@ -4,6 +4,7 @@ The queue lives in the same PostgreSQL (procrastinate): a job exists if and only
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,6 +27,7 @@ PAUSE = 2
 JOB_GRACE = 5
 """Seconds that a job in progress gets to finish when the worker is asked to end."""
 GRACE = JOB_GRACE + 3
+ROUNDS = 3
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
@@ -86,8 +88,9 @@ def make_queue(house: Resources) -> procrastinate.App:
     return queue
 
 
-async def _work(queue: procrastinate.App) -> None:
+async def _work(queue: procrastinate.App, connected: asyncio.Event) -> None:
     async with queue.open_async():
+        connected.set()
         await queue.run_worker_async(
             concurrency=CONCURRENCY,
             install_signal_handlers=False,
@@ -102,12 +105,12 @@ def _cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def run(house: Resources) -> None:
+async def run(house: Resources, connected: asyncio.Event) -> None:
     """Works until cancelled. When the database goes away it waits and comes back."""
     while not _cancelled():
         reason = "it ended"
         try:
-            await _work(make_queue(house))
+            await _work(make_queue(house), connected)
         except Exception as error:
             reason = " ".join(str(error).split())
         if not _cancelled():
@@ -118,17 +121,22 @@ async def run(house: Resources) -> None:
 @asynccontextmanager
 async def running_worker(house: Resources) -> AsyncIterator[None]:
     """A worker beside whatever the block does."""
-    task = asyncio.create_task(run(house))
+    connected = asyncio.Event()
+    task = asyncio.create_task(run(house, connected))
     try:
         yield
     finally:
+        # A pool that is just opening swallows the cancellation and leaves tasks behind, for which the loop would wait.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(connected.wait(), GRACE)
         await _end(task)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels until it has ended: a library that is just connecting may swallow the first cancellation."""
-    while not task.done():
+    for _ in range(ROUNDS):
+        if task.done():
+            break
         task.cancel()
         await asyncio.wait({task}, timeout=GRACE)
-    if not task.cancelled() and (error := task.exception()):
+    if task.done() and not task.cancelled() and (error := task.exception()):
         log.warning("worker ended badly", reason=" ".join(str(error).split()))

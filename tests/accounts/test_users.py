@@ -144,7 +144,9 @@ def test_a_list_is_by_name_in_pages_and_searched_by_name_or_mail(house: House) -
         assert names(house, search=search) == [], search
 
 
-@pytest.mark.parametrize(("name", "value"), [("page", "0"), ("per_page", "101"), ("search", "x" * 201), ("search", "\x00")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("page", "0"), ("per_page", "101"), ("search", "x" * 201), ("search", "\x00")]
+)
 def test_a_wrong_question_is_refused_by_name(house: House, name: str, value: str) -> None:
     assert wrong_fields(house.client(house.cast.reader).get("/v1/users", params={name: value})) == {name}
 

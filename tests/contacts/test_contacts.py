@@ -204,8 +204,9 @@ def test_an_external_id_is_found_exactly(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("page", "0"), ("per_page", "101"), ("page", "x"), ("search", "x" * 201), ("search", "\x00"), ("external_id", "\x00")],
-)
+    [("page", "0"), ("per_page", "101"), ("page", "x"), ("search", "x" * 201), ("search", "\x00"),
+     ("external_id", "\x00")],
+)  # fmt: skip
 def test_a_wrong_question_is_refused_by_name(house: House, name: str, value: str) -> None:
     assert wrong_fields(house.client(house.cast.reader).get("/v1/contacts", params={name: value})) == {name}
 

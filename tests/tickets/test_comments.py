@@ -1,4 +1,4 @@
-"""Comments: who says it and who may see it, what a customer's word does to the ticket, and what counts as a response."""
+"""Comments: who says it, who may see it, what a customer's word does to the ticket, what counts as a response."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Paging: each order both ways, pages and cursors; a walk sees every ticket exactly once, whatever happens meanwhile."""
+"""Paging: each order both ways, pages and cursors; a walk sees every ticket exactly once, whatever happens."""
 
 import base64
 import json

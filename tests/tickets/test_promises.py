@@ -9,6 +9,8 @@ import pytest
 from conftest import House
 from kit import close, forbidden, get, listed, missing_ticket, problem, reopen, wrong_fields
 
+from ticketry.tickets.promises.models import ExplanationObject
+
 from .promised import answer, apply, call, edit, explained, iso, promise, promised, replayed, told
 
 MINUTE = timedelta(minutes=1)
@@ -461,3 +463,9 @@ def test_a_stale_reader_is_told_after_applying(house: House) -> None:
     apply(house, policy)
     stale = client.put(f"/v1/tickets/{ticket['id']}/close", headers={"If-Match": etag})
     problem(stale, 412, "precondition_failed", "stale_ticket")
+
+
+def test_the_answer_is_as_openapi_describes_it(house: House) -> None:
+    """Each object of it has the fields described, and no others."""
+    shown = explained(house, a_busy_life(house))
+    assert ExplanationObject.model_validate(shown).model_dump(mode="json", by_alias=True) == shown

@@ -271,7 +271,8 @@ def test_a_word_said_with_an_apostrophe_is_found_in_every_ticket(house: House, t
 def test_a_beginning_that_many_words_share_is_found(house: House, texts: dict[str, str]) -> None:
     """Order codes and the like: a workspace may know a hundred thousand words that begin the same."""
     house.sql(
-        "INSERT INTO vocabulary (workspace_id, word) SELECT %s, 'ordx' || md5(n::text) FROM generate_series(1, 100000) n",
+        """INSERT INTO vocabulary (workspace_id, word)
+           SELECT %s, 'ordx' || md5(n::text) FROM generate_series(1, 100000) n""",
         (house.cast.workspace_id,),
     )
     ticket = house.ticket(subject="Known by ordxc4ca4238a0b923820dcc509a6f75849b", description="x")

@@ -15,7 +15,7 @@ from ticketry.sla.explain import as_json, as_text
 from ticketry.sla.policies.api import PolicyId
 from ticketry.tickets.api import Reference
 from ticketry.tickets.promises import service
-from ticketry.tickets.promises.models import Applied, ApplyIn
+from ticketry.tickets.promises.models import Applied, ApplyIn, ExplanationObject
 from ticketry.web.openapi import errors
 from ticketry.web.resources import data_answer, json_answer
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["sla"], route_class=GuardedRoute)
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
-@router.get("/tickets/{ticket_id}/sla", response_model=Data[dict[str, object]], responses={**errors(404, 422), **_TEXT})
+@router.get("/tickets/{ticket_id}/sla", response_model=Data[ExplanationObject], responses={**errors(404, 422), **_TEXT})
 async def explain_sla(
     actor: Annotated[Actor, needs("tickets:read")],
     tx: Unit,

@@ -1,11 +1,67 @@
-"""What applying a policy does to open tickets, told before or after it is done."""
+"""Promises as they are shown: why a clock stands where it stands, and what applying a policy does."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from ticketry.core.fields import StrictModel
+from ticketry.core.fields import Instant, StrictModel
+
+
+class Hours(BaseModel):
+    """The calendar as the ticket's policy version holds it."""
+
+    opening_hours: str
+    time_zone: str
+    country: str | None
+    closed_days: list[date]
+
+
+class PromiseObject(BaseModel):
+    """How one promise stands."""
+
+    target_seconds: int | None = Field(description="The target that it is, or was, judged by; `null`: none.")
+    due_at: Instant | None
+    completed_at: Instant | None
+    elapsed_seconds: int = Field(description="Business time, over all cycles.")
+    remaining_seconds: int | None
+    met: bool | None
+
+
+class IntervalObject(BaseModel):
+    """A stretch of the ticket's life in which nothing changed."""
+
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to")
+    seconds: int
+    counts_for: list[Literal["response", "resolution"]]
+    reason: Literal[
+        "open_hours", "closed_hours", "public_holiday", "closed_day", "paused", "completed", "resolved", "closed"
+    ]
+    detail: str | None = Field(description="The status that paused, or the calendar's own comment.")
+
+
+class CycleObject(BaseModel):
+    """One way to a resolution, and the rest after it."""
+
+    cycle: int
+    policy_id: str
+    policy_version: int
+    response: PromiseObject
+    resolution: PromiseObject
+    intervals: list[IntervalObject]
+
+
+class ExplanationObject(BaseModel):
+    """Why a ticket's clock stands where it stands."""
+
+    policy_id: str
+    policy_version: int
+    policy_name: str
+    calendar: Hours
+    at: Instant
+    cycles: list[CycleObject]
 
 
 class ApplyIn(StrictModel):
