@@ -194,7 +194,9 @@ def database_url(server_url: str) -> str:
 def serve(database_url: str, clock: MovedClock, **options: Any) -> Iterator[str]:
     """Runs the application behind a socket in a thread; yields its address."""
     settings = load({"database_url": database_url, "run_worker": False, **options}, {})
-    config = uvicorn.Config(create_app(settings, clock), port=0, log_config=None, lifespan="on", http="httptools")
+    config = uvicorn.Config(
+        create_app(settings, clock), port=0, log_config=None, lifespan="on", http="httptools", timeout_keep_alive=75
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

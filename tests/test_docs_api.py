@@ -14,6 +14,7 @@ import pytest
 from conftest import House
 
 from ticketry.accounts.keys.rules import TIERS
+from ticketry.core import errors
 from ticketry.tickets.search.models import TicketsAsked
 from ticketry.web import problems
 
@@ -147,10 +148,10 @@ def test_the_table_of_errors_names_every_code_with_its_status() -> None:
         assert status == expected, code
 
 
-RAISE = re.compile(
-    r"\b(?:Conflict|NotFound|PreconditionFailed|InvalidRequest|RateLimited|AuthenticationError|PermissionDenied|"
-    r"TicketryError)\(\s*(f?)\"(\w+|[\w{}]+)\"|code=\"(\w+)\"|, \"(stale_\w+)\"\)"
+FAMILY = "|".join(
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.TicketryError)
 )
+RAISE = re.compile(rf"\b(?:{FAMILY})\(\s*(f?)\"([\w{{}}]+)\"|code=\"(\w+)\"|, \"(stale_\w+)\"\)")
 
 
 def raised_codes() -> set[str]:

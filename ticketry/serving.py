@@ -18,6 +18,7 @@ from typing import IO
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ticketry.app import create_app
 from ticketry.core.errors import OperatorError
@@ -28,6 +29,11 @@ from ticketry.web.health import MULTIPROCESS
 
 log = structlog.get_logger()
 
+HEAD_LIMIT = 65_536  # bytes of a request line and its headers
+HEAD_REFUSAL = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"error":{"type":"invalid_request","message":"The request headers are too large","code":"headers_too_large"}}'
+)
 BACKLOG = 2048  # connections that wait to be accepted; the kernel lowers it to its own limit
 GRACE = 20  # seconds that requests in flight get to finish
 KEEP_ALIVE = 75  # seconds an idle connection stays: longer than a proxy before us keeps it, or requests would be lost
@@ -70,6 +76,30 @@ class Stop:
 # ---- one API process
 
 
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose request heads are bounded: the parser would keep whatever a stranger sends."""
+
+    head = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what belongs to a head that is not complete; too much of it ends the connection with 431."""
+        super().data_received(data)
+        self.head = self.head + len(data) if self.head >= 0 else self.head
+        if self.head > HEAD_LIMIT and not self.transport.is_closing():
+            self.transport.write(HEAD_REFUSAL)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A new request: its head begins to count."""
+        self.head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete; what follows is the body, which is bounded elsewhere."""
+        self.head = -1
+        super().on_headers_complete()
+
+
 class ApiServer(uvicorn.Server):
     """uvicorn's server, which tells when it answers and leaves the signals to us."""
 
@@ -77,7 +107,7 @@ class ApiServer(uvicorn.Server):
         config = uvicorn.Config(
             create_app(settings),
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -5,7 +5,8 @@ The queue lives in the same PostgreSQL (procrastinate): a job exists if and only
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import procrastinate
@@ -33,6 +34,19 @@ EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
 
 
+def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
+    """A timer that is still at work is not started beside itself in the same process: it will find what is new."""
+    busy = asyncio.Lock()
+
+    @functools.wraps(work)
+    async def start(timestamp: int) -> None:
+        if not busy.locked():
+            async with busy:
+                await work(timestamp)
+
+    return start
+
+
 def make_queue(house: Resources) -> procrastinate.App:
     """The queue of this process with every task registered."""
     connector = procrastinate.PsycopgConnector(
@@ -57,6 +71,7 @@ def make_queue(house: Resources) -> procrastinate.App:
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")
+    @alone
     async def fold_ticket_counts(timestamp: int) -> None:
         """Fold the differences that changes of tickets have left into the counts that lists take their totals from."""
         async with unit(house.pool, house.clock()) as tx:
@@ -64,12 +79,14 @@ def make_queue(house: Resources) -> procrastinate.App:
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="ring_alarms", queueing_lock="ring_alarms")
+    @alone
     async def ring_alarms(timestamp: int) -> None:
         """Tell the SLA warnings and breaches that are due."""
         log.debug("told SLA alarms", tickets=await promises.ring_alarms(house.pool, house.clock))
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="close_resolved", queueing_lock="close_resolved")
+    @alone
     async def close_resolved(timestamp: int) -> None:
         """Close tickets that have been resolved for as long as their workspace allows."""
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
@@ -94,7 +111,7 @@ async def _work(queue: procrastinate.App, connected: asyncio.Event) -> None:
         await queue.run_worker_async(
             concurrency=CONCURRENCY,
             install_signal_handlers=False,
-            delete_jobs="successful",
+            delete_jobs="always",
             shutdown_graceful_timeout=JOB_GRACE,
         )
 

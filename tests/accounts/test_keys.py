@@ -340,10 +340,13 @@ def test_an_agency_manages_clients_and_reads_none_of_their_tickets(house: House)
 
 
 def test_the_agency_gives_its_own_home_only_scopes_that_it_holds(house: House) -> None:
-    agency = mint(house, "workspaces:read", "workspaces:write")
     home = f"/v1/workspaces/{house.cast.workspace_id}/keys"
-    forbidden(create(house, agency, home, scopes=["tickets:read"]), "tickets:read")
     strong = made(house, scopes=["tickets:read"])
+    weak = mint(house, "workspaces:read", "workspaces:write")
+    forbidden(create(house, weak, home, scopes=["workspaces:read"]), "keys:write")
+    forbidden(house.client(weak).post(f"{home}/{strong['id']}/revoke"), "keys:write")
+    agency = mint(house, "workspaces:read", "workspaces:write", "keys:write")
+    forbidden(create(house, agency, home, scopes=["tickets:read"]), "tickets:read")
     forbidden(house.client(agency).post(f"{home}/{strong['id']}/rotate"), "tickets:read")
 
 

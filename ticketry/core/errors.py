@@ -43,6 +43,10 @@ class Conflict(TicketryError):
     kind = "conflict"
 
 
+class Busy(Conflict):
+    """Somebody else is at it right now: the same request may succeed in a moment."""
+
+
 class PreconditionFailed(TicketryError):
     """The caller named a version of the object that is no longer the current one."""
 
@@ -68,7 +72,7 @@ class ValidationFailed(TicketryError):
     kind = "validation_error"
 
     def __init__(self, *errors: dict[str, str], code: str = "invalid_parameters", message: str | None = None) -> None:
-        text = message or "; ".join(f"{error['field']}: {error['message']}" for error in errors)
+        text = message or "; ".join(f"{error['field']}: {error['message']}" for error in errors[:10])
         super().__init__(code, text, errors=list(errors))
         self.errors = errors
 

@@ -19,18 +19,35 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 NO_NUL = r"^[^\u0000]*$"
 MAX_JSON_DEPTH = 20
+MOST_FIELDS = 200
+LARGEST_INTEGER = 10**40
+LARGEST_FLOAT = 1e21
+"""Beyond these a number grows when it is stored: PostgreSQL writes 1e308 with 309 digits."""
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+_LEAP_SECOND = re.compile(r"(?<=:\d\d):60", re.ASCII)
+"""RFC 3339 knows 23:59:60; nothing here counts it, so it is the second before."""
 
 
 class StrictModel(BaseModel):
     """A request body: unknown fields are refused, types are not bent."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_reasonable_size(cls, value: Any) -> Any:
+        """Thousands of unknown fields are one mistake, not thousands."""
+        if isinstance(value, dict) and len(value) > MOST_FIELDS:
+            raise PydanticCustomError("too_many_fields", "has more than {most} fields", {"most": MOST_FIELDS})
+        return value
 
 
 def text(maximum: int, minimum: int = 1) -> Any:
@@ -47,7 +64,7 @@ def parse_instant(value: object) -> datetime:
             "instant", "must be an RFC 3339 instant with an offset, for instance 2025-01-15T16:30:00Z"
         )
     try:
-        instant = datetime.fromisoformat(value.upper()).astimezone(UTC).replace(microsecond=0)
+        instant = datetime.fromisoformat(_LEAP_SECOND.sub(":59", value.upper())).astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         raise PydanticCustomError("instant", "is no instant that the calendar knows") from None
     return instant
@@ -66,8 +83,7 @@ def _check_json(value: Any, depth: int = 0) -> None:
         raise PydanticCustomError(
             "too_deep", "must not be nested deeper than {depth} levels", {"depth": MAX_JSON_DEPTH}
         )
-    if isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("number", "must not hold a number that is out of range")
+    check_number(value)
     if isinstance(value, str):
         check_storable(value)
     elif isinstance(value, dict):
@@ -77,6 +93,17 @@ def _check_json(value: Any, depth: int = 0) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_json(item, depth + 1)
+
+
+def check_number(value: Any) -> None:
+    """Raises if `value` is a number that does not come back from the database as it went in."""
+    if isinstance(value, float):
+        size = abs(value)
+        fits = math.isfinite(value) and size <= LARGEST_FLOAT and (size == 0 or size >= 1 / LARGEST_FLOAT)
+    else:
+        fits = not isinstance(value, int) or abs(value) <= LARGEST_INTEGER
+    if not fits:
+        raise PydanticCustomError("number", "must not hold a number that is out of range")
 
 
 def check_storable(value: str) -> str:

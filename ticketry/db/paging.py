@@ -2,16 +2,29 @@
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 Item = TypeVar("Item")
 
-PageNumber = Annotated[int, Field(ge=1, le=1_000_000_000, description="Page, counted from 1.")]
-PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page.")]
+
+def _digits(value: object) -> object:
+    """Query parameters are text; only plain digits are a number there (`1_0` and ` 1` are not)."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+        raise PydanticCustomError("int_parsing", "must be a whole number")
+    return value
+
+
+PageNumber = Annotated[
+    int, Field(ge=1, le=1_000_000_000, description="Page, counted from 1."), BeforeValidator(_digits)
+]
+PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page."), BeforeValidator(_digits)]
 
 
 class PageIn(BaseModel):
-    """Which page of a list is asked for."""
+    """Which page of a list is asked for. A parameter that is not known is refused: it would look like a filter."""
+
+    model_config = ConfigDict(extra="forbid")
 
     page: PageNumber = 1
     per_page: PerPage = 25

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction, OperationalError
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -28,10 +28,18 @@ def make_pool(database_url: str, size: int) -> Pool:
         kwargs={
             "autocommit": True,
             "prepare_threshold": 2,
-            "options": "-c timezone=UTC",
             "application_name": "ticketry",
         },
+        configure=_configure,
         check=None,
+    )
+
+
+async def _configure(conn: AsyncConnection[TupleRow]) -> None:
+    """A session of ours. The limits keep one costly request from holding up all others (milliseconds)."""
+    await conn.execute(
+        "SELECT set_config(name, value, false) FROM (VALUES ('TimeZone', 'UTC'), ('statement_timeout', '20000'), "
+        "('lock_timeout', '8000'), ('idle_in_transaction_session_timeout', '60000')) AS s (name, value)"
     )
 
 
@@ -42,12 +50,19 @@ async def _living_connection(pool: Pool) -> AsyncConnection[TupleRow]:
     """
     while True:
         conn = await pool.getconn()
-        readable = select.poll()
-        readable.register(conn.fileno(), select.POLLIN)
-        if not readable.poll(0):
+        if not _has_something_to_read(conn):
             return conn
         await conn.close()
         await pool.putconn(conn)
+
+
+def _has_something_to_read(conn: AsyncConnection[TupleRow]) -> bool:
+    try:
+        readable = select.poll()
+        readable.register(conn.fileno(), select.POLLIN)
+        return bool(readable.poll(0))
+    except (OSError, OperationalError):
+        return True
 
 
 class Tx:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ from ticketry.sla.models import ALWAYS_OPEN, Calendar
 LOOK_AHEAD_YEARS = 20
 LOOK_AHEAD_SECONDS = LOOK_AHEAD_YEARS * 365 * 86_400
 EXPRESSION_MAX = 1000
+MOST_SPANS = 3000  # eight a day: a calendar is asked for twenty years ahead, in memory, while others wait
 # At the night the clocks go back the library cannot tell the two equal hours apart in the instant it is asked
 # about. Asking from some days before, and cutting afterwards, never begins there.
 MARGIN = 3 * 86_400
@@ -140,7 +141,7 @@ def open_spans(calendar: Calendar, year: int) -> Spans:
     return _spans(calendar.opening_hours, calendar.time_zone, calendar.country, calendar.closed_days, year)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _spans(hours: str, zone: str, country: str | None, closed: tuple[date, ...], year: int) -> Spans:
     first, last = epoch(datetime(year, 1, 1, tzinfo=UTC)), epoch(datetime(year + 1, 1, 1, tzinfo=UTC))
     stretches = library_stretches(hours, zone, country, first, last)
@@ -282,8 +283,17 @@ def check_calendar(opening_hours: str, time_zone: str, country: str | None = Non
         raise CalendarError("opening_hours", _with_place(str(error))) from error
     except UnknownCountryError as error:
         raise CalendarError("country", str(error)) from error
+    if _is_too_fine(opening_hours, time_zone, country):
+        raise CalendarError("opening_hours", f"must not open more than {MOST_SPANS} times a year")
     if country is None and re.search(r"\bPH\b", re.sub(r'"[^"]*"', "", opening_hours)):
         raise CalendarError("country", "is needed: the opening hours speak of public holidays (PH)")
+
+
+def _is_too_fine(hours: str, zone: str, country: str | None) -> bool:
+    """Whether a year has more hours than are worth their memory and time; the year is as good as any other."""
+    first, last = epoch(datetime(2025, 1, 1, tzinfo=UTC)), epoch(datetime(2026, 1, 1, tzinfo=UTC))
+    opened = (stretch for stretch in library_stretches(hours, zone, country, first, last) if stretch.open)
+    return next(islice(opened, MOST_SPANS, None), None) is not None
 
 
 def _checked_zone(time_zone: str) -> ZoneInfo:

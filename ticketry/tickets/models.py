@@ -4,9 +4,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from ticketry.core.fields import Id, Instant, StrictModel, Tags, check_storable, json_object, text
+from ticketry.core.fields import (
+    LARGEST_INTEGER,
+    NO_NUL,
+    Id,
+    Instant,
+    StrictModel,
+    Tags,
+    check_number,
+    check_storable,
+    json_object,
+    text,
+)
 
 Status = Literal[
     "new",
@@ -22,11 +34,25 @@ SatisfactionSource = Literal["api", "agent", "customer"]
 PRIORITY_LABELS = {1: "Critical", 2: "High", 3: "Normal", 4: "Low"}
 MAX_KEYS = 50
 MAX_CUSTOM_BYTES = 16 * 1024
+MAX_METADATA = 500
 
 
-def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
-    for key in value:
+def _check_metadata(value: Any) -> Any:
+    """The whole of it in one look: a wrong value is one error, whatever it might have been."""
+    if not isinstance(value, dict) or len(value) > MAX_KEYS:
+        return value
+    for key, item in value.items():
         check_storable(key)
+        if not 1 <= len(key) <= MAX_METADATA:
+            raise PydanticCustomError("key", "must have keys of 1 to {most} characters", {"most": MAX_METADATA})
+        if isinstance(item, str) and len(check_storable(item)) > MAX_METADATA:
+            message = "{key}: must be at most {most} characters"
+            raise PydanticCustomError("string_too_long", message, {"key": key[:100], "most": MAX_METADATA})
+        if not isinstance(item, str | int | float | None):
+            raise PydanticCustomError(
+                "scalar", "{key}: must be a string, a number, a boolean or null", {"key": key[:100]}
+            )
+        check_number(item)
     return value
 
 
@@ -43,11 +69,26 @@ CustomFields = Annotated[
     Field(max_length=MAX_KEYS, description="Fields of your own: at most 50, 16 KiB as JSON."),
     json_object(MAX_CUSTOM_BYTES),
 ]
-MetadataValue = Annotated[str, text(500, 0)] | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
 Metadata = Annotated[
-    dict[Annotated[str, text(500)], MetadataValue],
+    dict[str, Any],
     Field(max_length=MAX_KEYS, description="Notes of your program: at most 50 keys, strings to 500 characters."),
-    AfterValidator(_check_metadata),
+    BeforeValidator(_check_metadata),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_KEYS,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA, "pattern": NO_NUL},
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string", "maxLength": MAX_METADATA, "pattern": NO_NUL},
+                    {"type": "number", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER},
+                    {"type": "boolean"},
+                    {"type": "null"},
+                ]
+            },
+            "description": "Notes of your program: at most 50 keys, strings to 500 characters, numbers, booleans.",
+        }
+    ),
 ]
 Note = Annotated[
     str,

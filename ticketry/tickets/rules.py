@@ -1,6 +1,7 @@
 """The life of a ticket: pure functions from a ticket to the next, each the one place where its rule stands."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
@@ -30,6 +31,7 @@ ACTIVE: tuple[Status, ...] = ("open", "in_progress", "waiting_on_customer", "wai
 ALWAYS_ALLOWED = frozenset({"tags", "custom_fields", "metadata", "internal_note"})
 """What a closed ticket still accepts."""
 
+_NUMBER = re.compile(r"TICK-([1-9][0-9]{0,17})", re.ASCII | re.IGNORECASE)
 _CUSTOM_FIELDS: TypeAdapter[dict[str, Any]] = TypeAdapter(CustomFields)
 _CLOCK_FIELDS = (
     "response_spent",
@@ -304,10 +306,8 @@ def label(number: int) -> str:
 
 def number_of(reference: str) -> int | None:
     """The number in `TICK-1234`, None if the reference is an id."""
-    digits = reference[5:]
-    if reference[:5].upper() != "TICK-" or not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
-        return None
-    return int(digits)
+    found = _NUMBER.fullmatch(reference)
+    return int(found[1]) if found else None
 
 
 def item(ticket: Ticket, now: datetime) -> dict[str, Any]:

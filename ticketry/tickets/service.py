@@ -1,4 +1,4 @@
-"""Use cases of tickets. Every way to open, close or reopen one (call, bulk, page, rule, timer) is a function here."""
+"""Use cases of tickets. Every way to open, close or reopen one (a call, a rule, a timer) is a function here."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from ticketry.accounts.users import service as users
 from ticketry.contacts import service as contacts
 from ticketry.core.actor import Actor, system
-from ticketry.core.errors import Conflict, NotFound, ValidationFailed
+from ticketry.core.errors import Busy, NotFound, ValidationFailed
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Tx
@@ -61,7 +61,7 @@ async def changing(
         result = await attempt(ticket)
         if result is not None:
             return result
-    raise Conflict("ticket_busy", "The ticket is being changed by too many at once; try again")
+    raise Busy("ticket_busy", "The ticket is being changed by too many at once; try again")
 
 
 async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | None = None) -> Ticket:

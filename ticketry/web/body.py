@@ -1,6 +1,7 @@
 """Reading a request's body: its size, its type and its JSON, each refused in our words."""
 
 import json
+import re
 from typing import Any, NoReturn
 
 from fastapi import Request
@@ -8,6 +9,8 @@ from starlette.types import Message, Receive
 
 from ticketry.core.errors import InvalidRequest
 from ticketry.web.problems import malformed_json
+
+_JSON_TYPE = re.compile(r"application/([a-z0-9.!#$&^_-]+\+)?json", re.ASCII)
 
 
 def too_large(limit: int) -> InvalidRequest:
@@ -31,7 +34,10 @@ class StrictRequest(Request):
     """A request whose body is bounded and whose JSON is read strictly."""
 
     async def json(self) -> Any:
-        return strict_json(await self.body())
+        """The body as JSON; read once."""
+        if not hasattr(self, "_read"):
+            self._read = strict_json(await self.body())
+        return self._read
 
 
 def bounded(receive: Receive, limit: int) -> Receive:
@@ -57,5 +63,6 @@ async def check(request: Request, limit: int) -> None:
     if not await request.body():
         return
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
+    if not _JSON_TYPE.fullmatch(media_type):
         raise InvalidRequest("unsupported_media_type", "Send the body as application/json")
+    await request.json()

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from psycopg.types.json import Jsonb
 
 from ticketry.core.actor import Actor
-from ticketry.core.errors import Conflict, NotFound, PreconditionFailed, ValidationFailed, field_error
+from ticketry.core.errors import Busy, Conflict, NotFound, PreconditionFailed, ValidationFailed, field_error
 from ticketry.db.pool import Pool, Tx, unit
 from ticketry.web.problems import render
 from ticketry.web.resources import resources
@@ -46,8 +46,9 @@ class Claim:
         if not _FORM.fullmatch(key):
             message = "must be 1 to 255 printable ASCII characters"
             raise ValidationFailed(field_error("Idempotency-Key", "invalid_idempotency_key", message))
-        told = (request.method, request.url.path, request.url.query, request.headers.get("if-match", ""))
-        seen = "\n".join(told).encode() + b"\n" + raw_body
+        scope = request.scope
+        told = (scope["method"].encode(), scope["raw_path"], scope["query_string"])
+        seen = b"\n".join((*told, request.headers.get("if-match", "").encode(), raw_body))
         return cls(actor.workspace_id, actor.key_id or "", key, hashlib.sha256(seen).digest())
 
     @property
@@ -70,7 +71,7 @@ async def once(request: Request, claim: Claim, handler: Handler) -> Response:
             await _keep(tx, claim, answer)
             return answer
     except _FINAL as refusal:
-        if refusal.code == "idempotency_key_in_use":
+        if isinstance(refusal, Busy):
             raise
         return await _keep_refusal(house.pool, now, claim, render(refusal))
 
@@ -78,7 +79,7 @@ async def once(request: Request, claim: Claim, handler: Handler) -> Response:
 async def _take(tx: Tx, claim: Claim) -> None:
     row = await tx.one("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (claim.lock,))
     if row is None or not row[0]:
-        raise Conflict("idempotency_key_in_use", "The first request with this Idempotency-Key is still running")
+        raise Busy("idempotency_key_in_use", "The first request with this Idempotency-Key is still running")
 
 
 async def _stored(tx: Tx, claim: Claim) -> Response | None:

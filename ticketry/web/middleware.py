@@ -6,6 +6,7 @@ import time
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticketry.core.ids import mint
@@ -66,6 +67,8 @@ class Edge:
 
         try:
             await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            log.info("client hung up", request_id=state["request_id"], path=scope["path"])
         except Exception:
             log.exception("request failed", request_id=state["request_id"], path=scope["path"])
             if status != 500:

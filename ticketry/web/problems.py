@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -33,8 +34,11 @@ STATUS_OF_CODE = {
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "database_unavailable": 503,
+    "database_busy": 503,
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+MOST_ERRORS = 100
+"""Wrong fields that one answer names; who sends more than that has other worries."""
 _PLAIN_CODES = {
     404: ("not_found", "path_not_found", "No such path"),
     405: ("invalid_request", "method_not_allowed", ""),
@@ -85,14 +89,16 @@ def render(error: TicketryError, headers: dict[str, str] | None = None) -> Respo
 def _field_name(location: tuple[int | str, ...]) -> str:
     """`("body", "tags", 3)` as the caller would write it: `tags.3`. The body as a whole is `body`."""
     inner = location[1:] if location and location[0] in {"body", "query", "path", "header"} else location
-    return ".".join(str(part) for part in inner) or "body"
+    name = ".".join(str(part) for part in inner) or "body"
+    return name[:200].encode("utf-8", "replace").decode()
 
 
 def validation_failed(errors: list[Any]) -> TicketryError:
     """Pydantic's errors in our words; a body that is no JSON at all is another error."""
     if any(error["type"] == "json_invalid" for error in errors):
         return malformed_json()
-    fields = [field_error(_field_name(tuple(error["loc"])), error["type"], error["msg"]) for error in errors]
+    shown = errors[:MOST_ERRORS]
+    fields = [field_error(_field_name(tuple(error["loc"])), error["type"], error["msg"]) for error in shown]
     return ValidationFailed(*fields)
 
 
@@ -147,6 +153,9 @@ def problem_of(request: Request, error: Exception) -> Response | None:
         return render(validation_failed(list(error.errors())))
     if isinstance(error, HTTPException):
         return http_problem(request, error)
+    if isinstance(error, QueryCanceled | LockNotAvailable | DeadlockDetected):
+        log.warning("request gave up", error=" ".join(str(error).split()))
+        return render(TicketryError("database_busy", "This took too long; try again", retry_after=1))
     if isinstance(error, PoolTimeout | psycopg.OperationalError | psycopg.InterfaceError):
         log.error("database unavailable", error=str(error))
         return unavailable_problem()

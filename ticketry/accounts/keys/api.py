@@ -32,7 +32,8 @@ def new_key_answer(key: NewKey) -> Response:
 @router.post("", status_code=201, response_model=Data[NewKey], responses=errors(422))
 async def create_key(actor: Writer, tx: Unit, body: KeyIn) -> Response:
     """Make a key. Its secret is in this answer and nowhere else, ever. A key hands on only scopes that it holds."""
-    return new_key_answer(await service.create(tx, actor.workspace_id, body, actor.scopes))
+    until = await service.end_of(tx, actor)
+    return new_key_answer(await service.create(tx, actor.workspace_id, body, actor.scopes, until))
 
 
 @router.get("", response_model=Page[Key], responses=errors(422))

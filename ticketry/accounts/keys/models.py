@@ -63,7 +63,7 @@ class NewKey(Key):
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key as it is stored; the secret is not."""
+    """A key as it is stored; the secret is not. A rotation ends it before `lasts_until`, the end it was made with."""
 
     workspace_id: str
     id: str
@@ -73,6 +73,7 @@ class StoredKey:
     user_id: str | None
     key_hint: str
     expires_at: datetime | None
+    lasts_until: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime

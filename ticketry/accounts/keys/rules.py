@@ -76,6 +76,22 @@ def check_grant(wanted: Sequence[str], held: frozenset[str], is_home: bool) -> N
         )
 
 
+def check_end(wanted: datetime | None, until: datetime | None, now: datetime) -> None:
+    """A new key ends in the future, and not after the key that makes it."""
+    if wanted is not None and wanted <= now:
+        raise ValidationFailed(field_error("expires_at", "in_the_past", "must lie in the future"))
+    if until is not None and (wanted is None or wanted > until):
+        message = "a key that ends cannot make one that lasts longer"
+        raise ValidationFailed(field_error("expires_at", "lasts_longer", message))
+
+
+def check_speaks_for(held: frozenset[str]) -> None:
+    """Whose key acts as a person must be allowed to manage people."""
+    if "users:write" not in held:
+        message = "A key that acts as a user can be made only with users:write"
+        raise PermissionDenied("insufficient_scope", message, required_scope="users:write")
+
+
 def view(key: StoredKey, now: datetime) -> Key:
     """The key as it is shown."""
     return Key(

@@ -8,6 +8,7 @@ from ticketry.accounts.keys.models import Credential, Key, KeyIn, NewKey, Stored
 from ticketry.accounts.users import service as users
 from ticketry.accounts.workspaces import service as workspaces
 from ticketry.accounts.workspaces.models import Workspace
+from ticketry.core.actor import Actor
 from ticketry.core.errors import Conflict, NotFound
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
@@ -28,11 +29,13 @@ def _is_stale(last_used_at: datetime | None, now: datetime) -> bool:
     return last_used_at is None or now - last_used_at >= TOUCH_AFTER
 
 
-async def create(tx: Tx, workspace_id: str, body: KeyIn, held: frozenset[str]) -> NewKey:
-    """Makes a key in a workspace; `held` are the scopes that the caller may hand on."""
+async def create(tx: Tx, workspace_id: str, body: KeyIn, held: frozenset[str], until: datetime | None = None) -> NewKey:
+    """Makes a key in a workspace; `held` and `until` are the scopes and the time that the caller may hand on."""
     workspace = await workspaces.get(tx, workspace_id)
     rules.check_grant(body.scopes, held, workspace.is_home)
+    rules.check_end(body.expires_at, until, tx.now)
     if body.user_id is not None:
+        rules.check_speaks_for(held)
         await users.check_assignable(tx, workspace_id, body.user_id, "user_id")
     return await _issue(tx, workspace, body)
 
@@ -42,10 +45,16 @@ async def _issue(tx: Tx, workspace: Workspace, body: KeyIn) -> NewKey:
     scopes: list[str] = sorted(set(body.scopes))
     key = StoredKey(
         workspace.id, mint("key"), body.name, workspace.environment, scopes, body.user_id, rules.hint(secret),
-        body.expires_at, None, None, tx.now,
+        body.expires_at, body.expires_at, None, None, tx.now,
     )  # fmt: skip
     await store.insert(tx, key, rules.digest(secret))
     return NewKey(**rules.view(key, tx.now).model_dump(), key=secret)
+
+
+async def end_of(tx: Tx, actor: Actor) -> datetime | None:
+    """Until when the actor's own key works, `None` for ever: it can hand on no more time than it has."""
+    own = await store.get(tx, actor.workspace_id, actor.key_id) if actor.key_id else None
+    return own.expires_at if own else None
 
 
 async def get(tx: Tx, workspace_id: str, key_id: str) -> Key:
@@ -80,8 +89,10 @@ async def rotate(tx: Tx, workspace_id: str, key_id: str, overlap_hours: int, hel
         raise Conflict("key_not_active", f"API key is {status}; create a new one instead")
     workspace = await workspaces.get(tx, workspace_id)
     rules.check_grant(old.scopes, held, workspace.is_home)
-    await store.expire(tx, workspace_id, key_id, tx.now + timedelta(hours=overlap_hours))
+    if old.user_id is not None:
+        await users.check_assignable(tx, workspace_id, old.user_id, "user_id")
+    await store.retire(tx, workspace_id, key_id, tx.now + timedelta(hours=overlap_hours))
     body = KeyIn.model_validate(
-        {"name": old.name, "scopes": old.scopes, "expires_at": old.expires_at, "user_id": old.user_id}
+        {"name": old.name, "scopes": old.scopes, "expires_at": old.lasts_until, "user_id": old.user_id}
     )
     return await _issue(tx, workspace, body)

@@ -7,7 +7,8 @@ from ticketry.accounts.keys.rules import allowance
 from ticketry.core.actor import Actor, ActorType
 from ticketry.db.pool import Tx
 
-_KEY = """k.workspace_id, k.id, k.name, w.environment, k.scopes, k.user_id, k.key_hint, k.expires_at, k.revoked_at,
+_KEY = """k.workspace_id, k.id, k.name, w.environment, k.scopes, k.user_id, k.key_hint,
+          least(k.expires_at, k.retires_at) AS expires_at, k.expires_at AS lasts_until, k.revoked_at,
           k.last_used_at, k.created_at
           FROM api_keys k JOIN workspaces w ON w.id = k.workspace_id"""
 
@@ -15,7 +16,7 @@ _KEY = """k.workspace_id, k.id, k.name, w.environment, k.scopes, k.user_id, k.ke
 async def credential(tx: Tx, key_hash: bytes) -> Credential | None:
     """What a presented key stands for. The one query that cannot name a workspace: it finds it."""
     row = await tx.one(
-        """SELECT k.workspace_id, k.id, k.name, k.scopes, k.user_id, u.name, k.expires_at,
+        """SELECT k.workspace_id, k.id, k.name, k.scopes, k.user_id, u.name, least(k.expires_at, k.retires_at),
                   k.revoked_at IS NOT NULL OR NOT coalesce(u.active, true), k.last_used_at,
                   w.tier, w.minute_limit, w.day_limit
            FROM api_keys k JOIN workspaces w ON w.id = k.workspace_id
@@ -78,10 +79,10 @@ async def revoke(tx: Tx, workspace_id: str, key_id: str) -> None:
     )
 
 
-async def expire(tx: Tx, workspace_id: str, key_id: str, at: datetime) -> None:
-    """Ends a key at `at`, or when it would have ended anyway if that is sooner."""
+async def retire(tx: Tx, workspace_id: str, key_id: str, at: datetime) -> None:
+    """Ends a key that was rotated at `at`, or when it would have ended anyway if that is sooner."""
     await tx.execute(
-        """UPDATE api_keys SET expires_at = least(coalesce(expires_at, %s), %s)
+        """UPDATE api_keys SET retires_at = least(retires_at, %s::timestamptz)
            WHERE workspace_id = %s AND id = %s""",
-        (at, at, workspace_id, key_id),
+        (at, workspace_id, key_id),
     )

@@ -9,7 +9,8 @@ from ticketry.core.fields import Instant, StrictModel, brought_id, check_email, 
 UserName = Annotated[str, text(200), Field(examples=["Jane Smith"])]
 Email = Annotated[str, text(254, 3), AfterValidator(check_email), Field(examples=["jane@example.com"])]
 Role = Annotated[
-    Literal["admin", "agent"], Field(description="`admin` manages the workspace, `agent` works on tickets.")
+    Literal["admin", "agent"],
+    Field(description="What the person is. What a program may do is said by its key's scopes."),
 ]
 
 

@@ -13,6 +13,7 @@ from ticketry.accounts.keys.scopes import ALL_SCOPES
 from ticketry.accounts.workspaces import service
 from ticketry.accounts.workspaces.models import Workspace, WorkspaceIn, WorkspacePatch
 from ticketry.core.actor import Actor
+from ticketry.core.errors import PermissionDenied
 from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Data, Page, PageIn
 from ticketry.db.pool import Tx
@@ -29,7 +30,12 @@ Asked = Annotated[PageIn, Query()]
 
 def _grantable(actor: Actor, workspace: Workspace) -> frozenset[str]:
     """Scopes that the agency may give: all of them to a client's key, only its own to a key of its home."""
-    return actor.scopes if workspace.id == actor.workspace_id else frozenset(ALL_SCOPES)
+    if workspace.id != actor.workspace_id:
+        return frozenset(ALL_SCOPES)
+    if "keys:write" not in actor.scopes:
+        message = "The keys of one's own workspace ask for keys:write"
+        raise PermissionDenied("insufficient_scope", message, required_scope="keys:write")
+    return actor.scopes
 
 
 async def _mine(tx: Tx, actor: Actor, workspace_id: str) -> Workspace:
@@ -69,7 +75,8 @@ async def update_workspace(actor: Writer, tx: Unit, workspace_id: WorkspaceId, b
 async def create_workspace_key(actor: Writer, tx: Unit, workspace_id: WorkspaceId, body: KeyIn) -> Response:
     """Make a key in a workspace of the agency."""
     workspace = await _mine(tx, actor, workspace_id)
-    return new_key_answer(await keys.create(tx, workspace_id, body, _grantable(actor, workspace)))
+    until = await keys.end_of(tx, actor)
+    return new_key_answer(await keys.create(tx, workspace_id, body, _grantable(actor, workspace), until))
 
 
 @router.get("/{workspace_id}/keys", response_model=Page[Key], responses=errors(404, 422))
@@ -82,7 +89,7 @@ async def list_workspace_keys(actor: Reader, tx: Unit, workspace_id: WorkspaceId
 @router.post("/{workspace_id}/keys/{key_id}/revoke", response_model=Data[Key], responses=errors(404, 422))
 async def revoke_workspace_key(actor: Writer, tx: Unit, workspace_id: WorkspaceId, key_id: KeyId) -> Response:
     """End a key of a workspace for good."""
-    await _mine(tx, actor, workspace_id)
+    _grantable(actor, await _mine(tx, actor, workspace_id))
     return data_answer(await keys.revoke(tx, workspace_id, key_id))
 
 

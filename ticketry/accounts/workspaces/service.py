@@ -75,7 +75,8 @@ async def page(tx: Tx, agency_id: str, asked: PageIn) -> Page[Workspace]:
 
 
 async def update(tx: Tx, workspace_id: str, body: WorkspacePatch) -> Workspace:
-    """Changes the settings given."""
+    """Changes the settings given; `branding` is merged."""
+    await store.lock(tx, workspace_id)
     workspace = await get(tx, workspace_id)
     changes = body.model_dump(exclude_unset=True)
     if "branding" in changes:

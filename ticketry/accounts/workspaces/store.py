@@ -53,6 +53,11 @@ async def of_agency(tx: Tx, agency_id: str, limit: int, offset: int) -> tuple[li
     return found, int(row[0]) if row else 0
 
 
+async def lock(tx: Tx, workspace_id: str) -> None:
+    """Holds a workspace's settings until the unit of work ends: one change after the other."""
+    await tx.execute("SELECT 1 FROM workspaces WHERE id = %s FOR NO KEY UPDATE", (workspace_id,))
+
+
 async def update(tx: Tx, workspace_id: str, changes: dict[str, Any]) -> None:
     """Sets the columns given."""
     values = {name: Jsonb(value.model_dump()) if name == "branding" else value for name, value in changes.items()}

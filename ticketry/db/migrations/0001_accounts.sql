@@ -38,6 +38,7 @@ CREATE TABLE users (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE UNIQUE INDEX users_email ON users (workspace_id, lower(email));
+CREATE INDEX users_name ON users (workspace_id, lower(name), id);
 
 CREATE TABLE api_keys (
     workspace_id identifier NOT NULL REFERENCES workspaces,
@@ -48,6 +49,7 @@ CREATE TABLE api_keys (
     key_hash bytea NOT NULL CHECK (length(key_hash) = 32),
     key_hint text NOT NULL,
     expires_at instant,
+    retires_at instant, -- set by a rotation: the key ends then, or at expires_at if that is sooner
     revoked_at instant,
     last_used_at instant,
     created_at instant NOT NULL,

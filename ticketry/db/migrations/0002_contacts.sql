@@ -14,4 +14,5 @@ CREATE TABLE contacts (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE UNIQUE INDEX contacts_email ON contacts (workspace_id, lower(email));
+CREATE INDEX contacts_name ON contacts (workspace_id, lower(name), id);
 CREATE INDEX contacts_external_id ON contacts (workspace_id, external_id);

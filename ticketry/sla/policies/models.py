@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ticketry.core.fields import Id, Instant, StrictModel, text
@@ -46,9 +46,9 @@ def _no(value: object) -> object:
     return False if value is None else value
 
 
-def _own_priorities(value: dict[str, Any]) -> dict[str, Any]:
-    if wrong := sorted(set(value) - {"1", "2", "3", "4"}):
-        raise PydanticCustomError("priority", "{wrong} is no priority; use 1 to 4", {"wrong": wrong[0]})
+def _own_priorities(value: Any) -> Any:
+    if isinstance(value, dict) and not value.keys() <= {"1", "2", "3", "4"}:
+        raise PydanticCustomError("priority", "knows the priorities 1 to 4 only")
     return value
 
 
@@ -118,8 +118,12 @@ class Escalation(StrictModel):
 
 Targets = Annotated[
     dict[str, TargetIn],
-    Field(description="By priority, 1 to 4.", examples=[{"1": {"response": 60, "resolution": 480}}]),
-    AfterValidator(_own_priorities),
+    Field(
+        description="By priority, 1 to 4.",
+        examples=[{"1": {"response": 60, "resolution": 480}}],
+        json_schema_extra={"propertyNames": {"pattern": "^[1-4]$"}},
+    ),
+    BeforeValidator(_own_priorities),
 ]
 Escalations = Annotated[list[Escalation], Field(max_length=20)]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from ticketry.accounts.users import service as users
-from ticketry.core.errors import NotFound, ValidationFailed, field_error
+from ticketry.core.errors import Conflict, NotFound, ValidationFailed, field_error
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Tx
@@ -25,7 +25,8 @@ from ticketry.sla.policies.models import (
 )
 from ticketry.sla.policies.rules import Traits
 
-_KEPT = 10_000
+MOST_POLICIES = 200
+_KEPT = 1_000
 _versions: dict[tuple[str, str, int], StoredPolicy] = {}
 """Versions never change, so what was read once holds for good, in every process."""
 
@@ -112,6 +113,7 @@ async def create(tx: Tx, workspace_id: str, body: PolicyIn) -> PolicyObject:
     await store.lock(tx, workspace_id)
     await _check_escalations(tx, workspace_id, body.escalations)
     calendar = await _calendar_of(tx, workspace_id, body.calendar_id)
+    await _check_room(tx, workspace_id)
     id_ = mint("sla")
     policy = Policy(id_, 1, body.name, rules.targets_of(body.targets), calendar, bool(body.pause_on_third_party))
     position = body.position or await _last_position(tx, workspace_id)
@@ -120,6 +122,12 @@ async def create(tx: Tx, workspace_id: str, body: PolicyIn) -> PolicyObject:
     )
     await store.insert(tx, workspace_id, stored)
     return rules.view(stored)
+
+
+async def _check_room(tx: Tx, workspace_id: str) -> None:
+    """Every new ticket looks at all policies."""
+    if len(await store.current(tx, workspace_id)) > MOST_POLICIES:
+        raise Conflict("too_many_policies", f"A workspace has at most {MOST_POLICIES} policies beside the default")
 
 
 async def _last_position(tx: Tx, workspace_id: str) -> int:

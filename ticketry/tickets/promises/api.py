@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from ticketry.accounts.guard import GuardedRoute, Unit, needs
+from ticketry.accounts.guard import GuardedRoute, Unit, needs, one_statement
 from ticketry.core.actor import Actor
 from ticketry.core.fields import Instant
 from ticketry.db.paging import Data
@@ -53,6 +53,7 @@ def _wants_text(accept: str) -> bool:
 
 
 @router.post("/sla/policies/{policy_id}/apply", response_model=Data[Applied], responses=errors(404, 409, 422))
+@one_statement  # each ticket moves by itself: to hold all of them until the last would stop everybody else
 async def apply_policy(
     actor: Annotated[Actor, needs("sla:write")],
     tx: Unit,

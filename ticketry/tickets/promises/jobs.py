@@ -1,10 +1,12 @@
 """The timers of promises: each ticket in a unit of work of its own, so that one cannot hold up the others."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import psycopg
 import structlog
+from psycopg.errors import DeadlockDetected
 from psycopg_pool import PoolTimeout
 
 from ticketry.core.clock import Clock
@@ -14,6 +16,7 @@ from ticketry.tickets.promises import service, store
 log = structlog.get_logger()
 
 AT_ONCE = 200
+AT_A_TIME = 4
 Due = TypeVar("Due")
 
 
@@ -42,17 +45,19 @@ async def _each(
         due = [one for one in found if one not in failed]
         if not due:
             return done
-        for one in due:
-            if await _one(pool, clock, one, work):
-                done += 1
-            else:
-                failed.add(one)
+        for start in range(0, len(due), AT_A_TIME):
+            chunk = due[start : start + AT_A_TIME]
+            worked = await asyncio.gather(*(_one(pool, clock, one, work) for one in chunk))
+            done += sum(worked)
+            failed.update(one for one, well in zip(chunk, worked, strict=True) if not well)
 
 
 async def _one(pool: Pool, clock: Clock, due: Due, work: Callable[[Tx, Due], Awaitable[bool]]) -> bool:
     try:
         async with unit(pool, clock()) as tx:
             return await work(tx, due)
+    except DeadlockDetected:
+        return False
     except (psycopg.OperationalError, PoolTimeout):
         raise
     except Exception:

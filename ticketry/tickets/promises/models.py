@@ -74,7 +74,7 @@ class Affected(BaseModel):
     """Tickets, by number."""
 
     count: int
-    tickets: list[str] = Field(description="Their numbers.")
+    tickets: list[str] = Field(description="Their numbers, 1,000 at the most.")
 
 
 class Applied(BaseModel):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from ticketry.core.actor import Actor, system
-from ticketry.core.errors import Conflict, TicketryError, ValidationFailed, field_error
+from ticketry.core.errors import Busy, TicketryError, ValidationFailed, field_error
 from ticketry.db.pool import Tx
 from ticketry.sla.alarms import Told
 from ticketry.sla.explain import Explanation
@@ -23,6 +23,8 @@ from ticketry.tickets.promises.rules import Story
 from ticketry.web.conditional import etag
 
 BATCH = 500
+MOST_NAMED = 1000
+"""Tickets that an answer names; the counts are of all."""
 
 
 async def explain(tx: Tx, actor: Actor, reference: str, at: datetime | None) -> Explanation:
@@ -134,9 +136,9 @@ async def apply(tx: Tx, actor: Actor, policy_id: str, dry_run: bool) -> Applied:
         policy_id=policy_id,
         version=wanted.version,
         dry_run=dry_run,
-        moved=Affected(count=len(moved), tickets=moved),
-        newly_breached=Affected(count=len(breached), tickets=breached),
-        saved=Affected(count=len(saved), tickets=saved),
+        moved=Affected(count=len(moved), tickets=moved[:MOST_NAMED]),
+        newly_breached=Affected(count=len(breached), tickets=breached[:MOST_NAMED]),
+        saved=Affected(count=len(saved), tickets=saved[:MOST_NAMED]),
     )
 
 
@@ -167,7 +169,7 @@ async def _move(
         if dry_run or await tickets.record(tx, actor, old, new):
             return old, new
         (story,) = await stories(tx, actor.workspace_id, [await tickets.get(tx, actor, old.id)])
-    raise Conflict("ticket_busy", "A ticket is being changed by too many at once; try again")
+    raise Busy("ticket_busy", "A ticket is being changed by too many at once; try again")
 
 
 async def replay(tx: Tx, workspace_id: str, found: Sequence[Ticket]) -> list[str]:

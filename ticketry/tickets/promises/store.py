@@ -66,9 +66,9 @@ async def batch(
 
 async def count(tx: Tx, workspace_id: str, since: datetime | None = None) -> int:
     """How many tickets there are; those changed `since`."""
-    where = "workspace_id = %(workspace_id)s" + (" AND updated_at >= %(since)s" if since else "")
-    params = {"workspace_id": workspace_id, "since": since} if since else {"workspace_id": workspace_id}
-    row = await tx.one(f"SELECT count(*) FROM tickets WHERE {where}", params)
+    narrowed = "AND updated_at >= %(since)s" if since else ""
+    query = f"SELECT count(*) FROM tickets WHERE workspace_id = %(workspace_id)s {narrowed}"
+    row = await tx.one(query, {"workspace_id": workspace_id, "since": since})
     return int(row[0]) if row else 0
 
 

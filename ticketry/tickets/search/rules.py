@@ -11,6 +11,8 @@ PART_LENGTH = 3
 """From this length on a term also finds the words that it is a part of; a shorter one finds words that begin so.
 
 Where people write without spaces (Chinese, Japanese) two characters are a word, and stand inside longer runs."""
+MOST_TERMS = 16
+"""Terms of one search: each is looked up in the vocabulary by itself."""
 MOST_WORDS = 5_000
 """How many words a part may stand in; beyond it the search is refused, for it would be neither quick nor of use."""
 MOST_BYTES = 500_000
@@ -38,4 +40,4 @@ def read_search(text: str) -> Search:
 
 
 def _pattern(term: str) -> str | None:
-    return like(term) if len(term) >= PART_LENGTH or not term.isascii() else None
+    return like(term) if len(term) >= PART_LENGTH or (len(term) > 1 and not term.isascii()) else None

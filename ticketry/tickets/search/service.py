@@ -10,7 +10,7 @@ from ticketry.tickets import rules
 from ticketry.tickets.models import Ticket
 from ticketry.tickets.search import store
 from ticketry.tickets.search.models import Cursor, SortBy, TicketsAsked
-from ticketry.tickets.search.rules import read_search
+from ticketry.tickets.search.rules import MOST_TERMS, read_search
 
 
 async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> dict[str, Any]:
@@ -35,7 +35,12 @@ async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> tuple[list[Ticket
 
 
 async def _search(tx: Tx, actor: Actor, text: str) -> str:
-    query = await store.tsquery(tx, actor.workspace_id, read_search(text))
+    asked = read_search(text)
+    if len(asked.terms) + len(asked.phrases) + len(asked.numbers) > MOST_TERMS:
+        raise ValidationFailed(
+            field_error("search", "too_many_terms", f"must be at most {MOST_TERMS} words or phrases")
+        )
+    query = await store.tsquery(tx, actor.workspace_id, asked)
     if query is None:
         raise ValidationFailed(field_error("search", "too_many_words", "is a part of too many words; say more of it"))
     return query

@@ -124,8 +124,9 @@ async def beside(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | No
 
     The words are found first, whatever else is asked: how many tickets hold a word is no guess of the planner's.
     """
-    tests = " AND ".join(["w.workspace_id = %(workspace_id)s", *_beside(asked, query)])
-    found = f"found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w WHERE {tests})"
+    tests = " AND ".join(_beside(asked, query))
+    found = f"""found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w
+        WHERE w.workspace_id = %(workspace_id)s AND {tests})"""
     kept = "found" if _only(asked, {"search", "tags"}) and asked.sort_by == "created_at" else "kept"
     if kept == "kept":
         more = f"{_MISSED} IS TRUE OR {_OVERDUE}" if asked.sla_breach == "true" else "true"
@@ -153,31 +154,47 @@ def _only(asked: TicketsAsked, names: set[str]) -> bool:
 
 async def total(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
-    if _only(asked, set(COUNTED)):
-        return await _counted(tx, asked, where)
-    if _only(asked, {*COUNTED, "sla_breach"}):
-        breached = await _counted(tx, asked, where, missed=True) + await _overdue(tx, asked, where)
-        return breached if asked.sla_breach == "true" else await _counted(tx, asked, where) - breached
-    more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
-    return await _number(tx, f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
+    if not _only(asked, {*COUNTED, "sla_breach"}):
+        more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
+        return await _number(tx, f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
+    everything = _Sum()
+    if asked.sla_breach != "true":
+        _add_counted(everything, asked, where)
+    if asked.sla_breach is not None:
+        sign = "+" if asked.sla_breach == "true" else "-"
+        _add_counted(everything, asked, where, sign, missed=True)
+        _add_overdue(everything, asked, where, sign)
+    return await _number(tx, f"SELECT 0 {everything.text}", {**where.params, **everything.params})
 
 
-async def _counted(tx: Tx, asked: TicketsAsked, where: Conditions, *, missed: bool = False) -> int:
+class _Sum:
+    """A sum of counts as one statement, so that all of it is of one moment."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.params: dict[str, Any] = {}
+
+    def add(self, sign: str, query: str, params: dict[str, Any]) -> None:
+        """One more summand."""
+        self.text += f" {sign} coalesce(({query}), 0)"
+        self.params |= params
+
+
+def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str = "+", *, missed: bool = False) -> None:
     """From the counters: those of one facet where no more is asked, else those of all of them together."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "= ''")
     if missed:
         facets.add("t.missed")
     named = [name for name in COUNTED if getattr(asked, name) is not None]
-    counts = f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}"
     if len(named) + missed <= 1:
         facet, values = _rollup(asked, named[0]) if named else ("missed", ["true"]) if missed else ("all", [""])
-        counts = """SELECT sum(tickets) FROM ticket_rollups
-                    WHERE workspace_id = %(workspace_id)s AND facet = %(facet)s AND value = ANY(%(values)s)"""
-        facets.params |= {"facet": facet, "values": values}
-    query = f"""SELECT coalesce(({counts}), 0)
-                     + coalesce((SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}), 0)"""
-    return await _number(tx, query, facets.params)
+        query = f"""SELECT sum(tickets) FROM ticket_rollups WHERE workspace_id = %(workspace_id)s
+                    AND facet = %(facet_{missed})s AND value = ANY(%(values_{missed})s)"""
+        sum_.add(sign, query, {f"facet_{missed}": facet, f"values_{missed}": values})
+    else:
+        sum_.add(sign, f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}", facets.params)
+    sum_.add(sign, f"SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}", facets.params)
 
 
 def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
@@ -185,7 +202,7 @@ def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
     return facet, ["" if facet == "assigned_to" and value == NOBODY else value for value in values]
 
 
-async def _overdue(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
+def _add_overdue(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str) -> None:
     """Tickets overdue at this moment whom nobody has found so yet: few, for the next timer does."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "IS NULL")
@@ -195,7 +212,7 @@ async def _overdue(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
             AND t.{name}_met IS NULL AND t.{name}_due_at < %(now)s"""
         for name in ("response", "resolution")
     ]
-    return await _number(tx, f"SELECT count(*) FROM ({' UNION '.join(each)}) t", facets.params)
+    sum_.add(sign, f"SELECT count(*) FROM ({' UNION '.join(each)}) t", facets.params)
 
 
 async def _number(tx: Tx, query: str, params: dict[str, Any]) -> int:
