@@ -36,6 +36,7 @@ BEYOND_SCHEMA = {
     "in_the_past",
     "instant",
     "invalid_calendar",
+    "number",
     "two_authors",
     "user_inactive",
     "user_not_found",

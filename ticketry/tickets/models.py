@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ticketry.core.fields import (
-    LARGEST_INTEGER,
+    LARGEST_FLOAT,
     NO_NUL,
     Id,
     Instant,
@@ -81,7 +81,7 @@ Metadata = Annotated[
             "additionalProperties": {
                 "anyOf": [
                     {"type": "string", "maxLength": MAX_METADATA, "pattern": NO_NUL},
-                    {"type": "number", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER},
+                    {"type": "number", "minimum": -LARGEST_FLOAT, "maximum": LARGEST_FLOAT},
                     {"type": "boolean"},
                     {"type": "null"},
                 ]
