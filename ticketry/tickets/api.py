@@ -42,21 +42,6 @@ def answer(ticket: Ticket, status: int = 200, headers: dict[str, str] | None = N
     return json_answer(content, status, {"ETag": etag(ticket.version), **(headers or {})})
 
 
-@router.post("", status_code=201, response_model=One, responses=errors(422, 409))
-async def create_ticket(actor: Writer, tx: Unit, body: TicketIn) -> Response:
-    """Open a ticket."""
-    ticket = await service.create(tx, actor, body)
-    return answer(ticket, 201, {"Location": f"/v1/tickets/{ticket.id}"})
-
-
-@router.get("/{ticket_id}", response_model=One, responses=errors(404, 422))
-async def get_ticket(actor: Reader, tx: Unit, reference: Reference) -> Response:
-    """Read a ticket."""
-    ticket = await service.get(tx, actor, reference)
-    content = f'{{"data":{rules.as_json(ticket, tx.now)}}}'
-    return json_answer(content, 200, {"ETag": etag(ticket.version)})
-
-
 @router.put(
     "/{ticket_id}/close",
     response_model=One,
@@ -79,6 +64,21 @@ async def close_ticket(
     final. A ticket that is closed already answers 409 and stays as it is.
     """
     return answer(await service.close(tx, actor, reference, body or CloseIn(), if_match))
+
+
+@router.post("", status_code=201, response_model=One, responses=errors(422, 409))
+async def create_ticket(actor: Writer, tx: Unit, body: TicketIn) -> Response:
+    """Open a ticket."""
+    ticket = await service.create(tx, actor, body)
+    return answer(ticket, 201, {"Location": f"/v1/tickets/{ticket.id}"})
+
+
+@router.get("/{ticket_id}", response_model=One, responses=errors(404, 422))
+async def get_ticket(actor: Reader, tx: Unit, reference: Reference) -> Response:
+    """Read a ticket."""
+    ticket = await service.get(tx, actor, reference)
+    content = f'{{"data":{rules.as_json(ticket, tx.now)}}}'
+    return json_answer(content, 200, {"ETag": etag(ticket.version)})
 
 
 @router.put("/{ticket_id}/reopen", response_model=One, responses=errors(404, 409, 412, 422))

@@ -126,7 +126,7 @@ async def record(
     columns = {"updated_at": at, **rules.columns_changed(old, new)}
     if resolution is not None:
         columns = {**{name: getattr(new, name) for name in store.CLOSING_COLUMNS}, **columns}
-        details["resolution"] = resolution.model_dump()
+        details["resolution"] = resolution
     as_json = rules.as_json(new, at)
     clockwork = system(new.workspace_id, "SLA")
     facts = [
