@@ -86,7 +86,11 @@ def test_a_holiday_is_one_only_where_it_takes_hours_away() -> None:
     assert "public_holiday" not in {reason for reason, _, _ in reasons(christmas)}
     nights = Policy("n", 1, "Nights", POLICY.targets, Calendar("22:00-06:00; PH off", "Europe/Berlin", "DE"))
     (cycle,) = explain(nights, (Fact(T0 + timedelta(days=3), "new", 2),), saturday).cycles
-    assert [(it.reason, it.seconds / 3600) for it in cycle.intervals] == [("public_holiday", 39), ("open_hours", 1)]
+    assert [(it.reason, it.detail, it.seconds / 3600) for it in cycle.intervals] == [
+        ("public_holiday", "Christmas Day", 15),
+        ("public_holiday", "Second Day of Christmas", 24),
+        ("open_hours", None, 1),
+    ]
 
 
 def test_the_json_has_the_published_shape() -> None:

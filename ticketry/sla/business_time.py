@@ -8,7 +8,7 @@ both questions are a binary search.
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -16,6 +16,7 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from holidays import country_holidays
 from opening_hours import (  # type: ignore[attr-defined]  # the stub leaves the errors out
     OpeningHours,
     ParserError,
@@ -219,9 +220,27 @@ def pieces(calendar: Calendar, start: datetime, end: datetime) -> list[Piece]:
     joined: list[Piece] = []
     for a, b in pairwise(sorted({first, last} | {edge for edge in edges if first < edge < last})):
         reason, detail = _why(a, hours, days, comments)
+        if reason == PUBLIC_HOLIDAY and detail is None:
+            detail = holiday_name(calendar.country, from_epoch(a).astimezone(ZoneInfo(calendar.time_zone)).date())
         begun = joined.pop().start if joined and joined[-1][2:] == (reason, detail) else a
         joined.append(Piece(begun, b, reason, detail))
     return joined
+
+
+def holiday_name(country: str | None, day: date) -> str | None:
+    """What a public holiday is called, in English where that is known; None if the list of names lacks it.
+
+    opening-hours-py decides which days are holidays; it has no names for them.
+    """
+    return _holiday_names(country, day.year).get(day) if country else None
+
+
+@lru_cache(maxsize=256)
+def _holiday_names(country: str, year: int) -> Mapping[date, str]:
+    try:
+        return dict(country_holidays(country, years=year, language="en_US"))
+    except NotImplementedError:
+        return {}
 
 
 def _why(moment: int, hours: Sequence[Mark], days: Sequence[Mark], comments: Sequence[Mark]) -> tuple[str, str | None]:
