@@ -110,8 +110,8 @@ async def list_events(actor: Reader, tx: Unit, reference: Reference, asked: Aske
 async def list_tickets(actor: Reader, tx: Unit, asked: Annotated[TicketsAsked, Query()]) -> Response:
     """List and search tickets. All conditions hold at once; `total` is exact.
 
-    Follow `meta.next_cursor` to walk through everything: it costs the same at any depth and sees each ticket once,
-    while tickets are created and changed.
+    Follow `meta.next_cursor` to walk through everything: it costs the same at any depth. In the order of creation it
+    sees each ticket once, while tickets are created and changed; in other orders a ticket that is changed may move.
     """
     return json_answer(to_json(await search.find(tx, actor, asked)))
 
