@@ -60,7 +60,8 @@ class House:
                 first = self._numbers(conn, count)
                 desk = Desk(self.workspace_id, datetime.now(UTC), first, count, contacts, all_open)
                 self._copy(conn, desk, title)
-            run_on(url, fold_counts)
+            while run_on(url, fold_counts):
+                pass
             self._tidy(url)
         return first
 

@@ -15,7 +15,7 @@ from procrastinate.jobs import Status
 
 from ticketry.db.pool import unit
 from ticketry.tickets.promises import jobs as promises
-from ticketry.tickets.search.store import fold_counts
+from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
 
@@ -74,8 +74,11 @@ def make_queue(house: Resources) -> procrastinate.App:
     @alone
     async def fold_ticket_counts(timestamp: int) -> None:
         """Fold the differences that changes of tickets have left into the counts that lists take their totals from."""
-        async with unit(house.pool, house.clock()) as tx:
-            log.debug("folded ticket counts", rows=await fold_counts(tx))
+        rows = FOLDED_AT_ONCE
+        while rows == FOLDED_AT_ONCE:
+            async with unit(house.pool, house.clock()) as tx:
+                rows = await fold_counts(tx)
+            log.debug("folded ticket counts", rows=rows)
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="ring_alarms", queueing_lock="ring_alarms")

@@ -9,6 +9,7 @@ import pytest
 from conftest import House
 from kit import close, reopen
 
+from ticketry.tickets.search import store
 from ticketry.tickets.search.store import fold_counts
 
 FACETS: dict[str, list[str | None]] = {
@@ -173,3 +174,16 @@ def test_two_who_fold_at_once_count_nothing_twice(house: House) -> None:
     assert total(house) == expected
     assert house.sql("SELECT count(*) FROM ticket_count_changes") == [(0,)]
     assert house.sql("SELECT count(*) FROM ticket_counts WHERE tickets < 0") == [(0,)]
+
+
+def test_a_long_backlog_is_folded_in_pieces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much has gathered, no piece of it is so long that a time limit could cut it off for ever."""
+    monkeypatch.setattr(store, "FOLDED_AT_ONCE", 3)
+    for _ in range(8):
+        house.ticket()
+    before = house.client(house.cast.admin).get("/v1/tickets").json()["meta"]["total"]
+    folded = []
+    while not folded or folded[-1]:
+        folded.append(house.run(store.fold_counts))
+    assert max(folded) == 3
+    assert house.client(house.cast.admin).get("/v1/tickets").json()["meta"]["total"] == before

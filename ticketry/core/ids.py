@@ -5,8 +5,6 @@ Those minted here are TypeIDs (https://github.com/jetify-com/typeid): UUIDv7 in 
 
 from typeid import TypeID
 
-ID_MAX_LENGTH = 64
-
 
 def mint(prefix: str) -> str:
     """A new TypeID with this prefix, for instance `ticket_01jb…`."""

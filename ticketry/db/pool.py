@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction, OperationalError
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from ticketry.db.sql import compiled
 
+GAVE_UP = (DeadlockDetected, LockNotAvailable, QueryCanceled)
+"""A statement that met a limit of `_configure` or another's lock: it may succeed when it is tried again."""
 Row = TypeVar("Row")
 Params = Mapping[str, Any] | Sequence[Any] | None
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]

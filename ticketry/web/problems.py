@@ -8,13 +8,13 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from ticketry.core.errors import TicketryError, ValidationFailed, field_error
+from ticketry.db.pool import GAVE_UP
 
 log = structlog.get_logger()
 
@@ -153,7 +153,7 @@ def problem_of(request: Request, error: Exception) -> Response | None:
         return render(validation_failed(list(error.errors())))
     if isinstance(error, HTTPException):
         return http_problem(request, error)
-    if isinstance(error, QueryCanceled | LockNotAvailable | DeadlockDetected):
+    if isinstance(error, GAVE_UP):
         log.warning("request gave up", error=" ".join(str(error).split()))
         return render(TicketryError("database_busy", "This took too long; try again", retry_after=1))
     if isinstance(error, PoolTimeout | psycopg.OperationalError | psycopg.InterfaceError):

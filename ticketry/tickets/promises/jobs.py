@@ -1,16 +1,15 @@
 """The timers of promises: each ticket in a unit of work of its own, so that one cannot hold up the others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import psycopg
 import structlog
-from psycopg.errors import DeadlockDetected
 from psycopg_pool import PoolTimeout
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool, Tx, unit
+from ticketry.db.pool import GAVE_UP, Pool, Tx, unit
 from ticketry.tickets.promises import service, store
 
 log = structlog.get_logger()
@@ -47,16 +46,25 @@ async def _each(
             return done
         for start in range(0, len(due), AT_A_TIME):
             chunk = due[start : start + AT_A_TIME]
-            worked = await asyncio.gather(*(_one(pool, clock, one, work) for one in chunk))
+            worked = await _at_once([_one(pool, clock, one, work) for one in chunk])
             done += sum(worked)
             failed.update(one for one, well in zip(chunk, worked, strict=True) if not well)
+
+
+async def _at_once(works: Sequence[Awaitable[bool]]) -> list[bool]:
+    """All results; the first error is raised when all have ended, so that nothing goes on unseen."""
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
+    return [one is True for one in ended]
 
 
 async def _one(pool: Pool, clock: Clock, due: Due, work: Callable[[Tx, Due], Awaitable[bool]]) -> bool:
     try:
         async with unit(pool, clock()) as tx:
             return await work(tx, due)
-    except DeadlockDetected:
+    except GAVE_UP:
         return False
     except (psycopg.OperationalError, PoolTimeout):
         raise

@@ -12,6 +12,8 @@ from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 _ITEM_COLUMNS = TICKET_COLUMNS.replace("t.description,", "'' AS description,")
 COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
+FOLDED_AT_ONCE = 50_000
+"""So that a backlog, however long, is worked off in pieces that no time limit cuts short."""
 _PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
 
 _MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
@@ -221,13 +223,18 @@ async def _number(tx: Tx, query: str, params: dict[str, Any]) -> int:
 
 
 async def fold_counts(tx: Tx) -> int:
-    """Folds the differences into the counts; how many. One process at a time, which others do not wait for."""
+    """Folds differences into the counts; how many, `FOLDED_AT_ONCE` at the most.
+
+    One process at a time, for which others do not wait.
+    """
     row = await tx.one("SELECT pg_try_advisory_xact_lock(hashtext('ticketry.fold_counts'))")
     if row is None or not row[0]:
         return 0
     return await _number(
         tx,
-        """WITH taken AS (DELETE FROM ticket_count_changes RETURNING *),
+        """WITH taken AS (
+               DELETE FROM ticket_count_changes
+               WHERE ctid = ANY(ARRAY(SELECT ctid FROM ticket_count_changes LIMIT %(most)s)) RETURNING *),
            folded AS (
                INSERT INTO ticket_counts AS c (workspace_id, status, priority, category, assigned_to, missed, tickets)
                SELECT workspace_id, status, priority, category, assigned_to, missed, sum(tickets)
@@ -242,7 +249,7 @@ async def fold_counts(tx: Tx) -> int:
                GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
                ON CONFLICT (workspace_id, facet, value) DO UPDATE SET tickets = r.tickets + excluded.tickets)
            SELECT count(*) FROM taken""",
-        {},
+        {"most": FOLDED_AT_ONCE},
     )
 
 
