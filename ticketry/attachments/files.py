@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import BaseError
@@ -14,6 +14,9 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 
 from ticketry.core.errors import TicketryError
 from ticketry.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore import GetResult  # a name for type checkers; the module does not hold it
 
 PIECE = 65_536
 """Bytes read at a time."""
@@ -108,7 +111,7 @@ class Files:
         await self.delete(path)
 
 
-async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
+async def _pieces(found: "GetResult") -> AsyncIterator[bytes]:
     async for piece in found.stream(min_chunk_size=PIECE):
         yield bytes(piece)
 

@@ -56,9 +56,3 @@ class Attachment(AttachmentItem):
     def item(self) -> AttachmentItem:
         """As a comment shows it."""
         return AttachmentItem(id=self.id, name=self.name, content_type=self.content_type, size=self.size)
-
-
-class AttachmentList(BaseModel):
-    """All files of a ticket."""
-
-    data: list[Attachment]

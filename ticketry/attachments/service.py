@@ -15,6 +15,7 @@ from ticketry.core.actor import Actor
 from ticketry.core.clock import Clock
 from ticketry.core.errors import Conflict, InvalidRequest, NotFound, TicketryError, ValidationFailed
 from ticketry.core.ids import mint
+from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Pool, Tx, unit
 
 LOOSE = timedelta(days=1)
@@ -189,11 +190,11 @@ async def pick(tx: Tx, workspace_id: str, attachment_ids: AttachmentIds | None) 
 
 
 def check_fit(
-    picked: Sequence[Attachment], named: Sequence[str], speaker_id: str | None, ticket_contact_id: str | None
+    picked: Sequence[Attachment], named: Sequence[str] | None, speaker_id: str | None, ticket_contact_id: str | None
 ) -> None:
     """Raises `ValidationFailed` naming each file that belongs to another customer; `named` is as the caller wrote."""
     usable = {one.id for one in picked if rules.fits(one, speaker_id, ticket_contact_id)}
-    if wrong := rules.refusal(named, usable):
+    if wrong := rules.refusal(named or [], usable):
         raise ValidationFailed(*wrong)
 
 
@@ -228,6 +229,12 @@ async def attach(
 async def of_ticket(tx: Tx, workspace_id: str, ticket_id: str) -> list[Attachment]:
     """All files of a ticket and of its comments, oldest first. Customers: see `rules.visible_to_customers`."""
     return await store.of_ticket(tx, workspace_id, ticket_id)
+
+
+async def page_of_ticket(tx: Tx, workspace_id: str, ticket_id: str, asked: PageIn) -> Page[Attachment]:
+    """The files of a ticket and of its comments, oldest first, a page at a time."""
+    found = await store.of_ticket(tx, workspace_id, ticket_id, asked)
+    return page_of(found, await store.count_of_ticket(tx, workspace_id, ticket_id), asked)
 
 
 async def of_comments(tx: Tx, workspace_id: str, comment_ids: Sequence[str]) -> dict[str, list[AttachmentItem]]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ticketry.attachments.models import Attachment, Visibility
+from ticketry.db.paging import PageIn
 from ticketry.db.pool import Tx
 
 _COLUMNS = """id, name, content_type, size, claimed_type, sha256, contact_id, ticket_id, comment_id, visibility,
@@ -82,14 +83,21 @@ async def attach(
     )
 
 
-async def of_ticket(tx: Tx, workspace_id: str, ticket_id: str) -> list[Attachment]:
-    """All files of a ticket and its comments, oldest first."""
+async def of_ticket(tx: Tx, workspace_id: str, ticket_id: str, asked: PageIn | None = None) -> list[Attachment]:
+    """The files of a ticket and its comments, oldest first; all of them, or one page."""
     return await tx.all_of(
         Attachment,
         f"""SELECT {_COLUMNS} FROM attachments
-            WHERE workspace_id = %s AND ticket_id = %s AND {_THERE} ORDER BY created_at, id""",
-        (workspace_id, ticket_id),
+            WHERE workspace_id = %s AND ticket_id = %s AND {_THERE} ORDER BY created_at, id LIMIT %s OFFSET %s""",
+        (workspace_id, ticket_id, asked and asked.per_page, asked.offset if asked else 0),
     )
+
+
+async def count_of_ticket(tx: Tx, workspace_id: str, ticket_id: str) -> int:
+    """How many files a ticket and its comments have."""
+    query = f"SELECT count(*) FROM attachments WHERE workspace_id = %s AND ticket_id = %s AND {_THERE}"
+    row = await tx.one(query, (workspace_id, ticket_id))
+    return int(row[0]) if row else 0
 
 
 async def of_comments(tx: Tx, workspace_id: str, comment_ids: Sequence[str]) -> list[Attachment]:
