@@ -105,7 +105,7 @@ class Files:
 
     async def check(self) -> None:
         """Writes, reads and deletes a small file. Raises what goes wrong."""
-        path = f"check/{os.getpid()}"
+        path = f"check-{os.getpid()}"
         await self.write(path, _after(b"Ticketry was here", None))
         async for _ in await self.read(path):
             pass
