@@ -63,6 +63,13 @@ def one_statement(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+def many_units(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks an endpoint that opens units itself, one for each part of its work; `request.state.claim` is its
+    Idempotency-Key, None if there is none."""
+    endpoint.many_units = True  # type: ignore[attr-defined]
+    return endpoint
+
+
 def scope_of(endpoint: Callable[..., Any]) -> Scope | None:
     """The scope that an endpoint's signature asks for."""
     for parameter in inspect.signature(endpoint, eval_str=True).parameters.values():
@@ -145,6 +152,7 @@ class GuardedRoute(APIRoute):
             raise TypeError(f"{self.endpoint.__name__} names no scope: every route is guarded")
         reads = (self.methods or set()) <= {"GET"}
         atomic = not (reads or getattr(self.endpoint, "one_statement", False))
+        in_parts = getattr(self.endpoint, "many_units", False)
         repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"})
 
         async def handle(request: Request) -> Response:
@@ -153,8 +161,14 @@ class GuardedRoute(APIRoute):
             if not reads:
                 request = body.StrictRequest(request.scope, body.bounded(request.receive, house.settings.body_limit))
                 await body.check(request, house.settings.body_limit)
+                claim = None
                 if repeatable and IDEMPOTENCY_HEADER in request.headers:
-                    return await once(request, Claim.of(request, actor, await request.body()), inner)
+                    claim = Claim.of(request, actor, await request.body())
+                if in_parts:
+                    request.state.claim = claim
+                    return await inner(request)
+                if claim is not None:
+                    return await once(request, claim, inner)
             async with unit(house.pool, house.clock(), atomic=atomic) as tx:
                 request.state.tx = tx
                 return await inner(request)

@@ -8,18 +8,29 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool
+from ticketry.db.pool import Pool, Share
 from ticketry.settings import Settings
 
 
 @dataclass(slots=True)
 class Resources:
-    """The pool, the clock and the settings of one API process; `caches` holds what may be forgotten at any time."""
+    """The pool, the clock and the settings of one API process; `caches` holds what may be forgotten at any time.
+
+    Requests that are done in parts work on `lanes` of the pool; `claims` are those that keep an Idempotency-Key locked.
+    """
 
     pool: Pool
     clock: Clock
     settings: Settings
     caches: dict[str, Any] = field(default_factory=dict)
+    lanes: Share = field(init=False)
+    claims: Share = field(init=False)
+
+    def __post_init__(self) -> None:
+        # A request in many parts holds a connection while it waits for others: however many such requests come, a
+        # quarter of the pool is left to those that wait for nothing.
+        self.lanes = Share(self.settings.pool_size // 2)
+        self.claims = Share(self.settings.pool_size // 4)
 
 
 def resources(request: Request) -> Resources:
