@@ -181,7 +181,6 @@ class Ticket:
     assigned_to: str | None
     assigned_name: str | None
     follow_up_of: str | None
-    duplicate_of: str | None
     due_date: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -194,6 +193,7 @@ class Ticket:
     satisfaction_source: SatisfactionSource | None = None
     resolution_time: int | None = None
     root_cause: str | None = None
+    duplicate_of: str | None = None
     reopen_count: int = 0
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
