@@ -166,11 +166,19 @@ class GuardedRoute(APIRoute):
                     claim = Claim.of(request, actor, await request.body())
                 if in_parts:
                     request.state.claim = claim
-                    return await inner(request)
+                    try:
+                        return await inner(request)
+                    finally:
+                        house.news.written.set()  # some parts are done, also when the whole is not
                 if claim is not None:
-                    return await once(request, claim, inner)
+                    answer = await once(request, claim, inner)
+                    house.news.written.set()
+                    return answer
             async with unit(house.pool, house.clock(), atomic=atomic) as tx:
                 request.state.tx = tx
-                return await inner(request)
+                answer = await inner(request)
+            if not reads:
+                house.news.written.set()
+            return answer
 
         return handle

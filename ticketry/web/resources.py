@@ -8,13 +8,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool, Share
+from ticketry.db.pool import Pool, Share, make_pool
 from ticketry.settings import Settings
+from ticketry.web.news import News
 
 
 @dataclass(slots=True)
 class Resources:
-    """The pool, the clock and the settings of one API process; `caches` holds what may be forgotten at any time.
+    """The pool, the clock and the settings of one process; `caches` holds what may be forgotten at any time.
 
     Requests that are done in parts work on `lanes` of the pool; `claims` are those that keep an Idempotency-Key locked.
     """
@@ -22,6 +23,7 @@ class Resources:
     pool: Pool
     clock: Clock
     settings: Settings
+    news: News
     caches: dict[str, Any] = field(default_factory=dict)
     lanes: Share = field(init=False)
     claims: Share = field(init=False)
@@ -31,6 +33,13 @@ class Resources:
         # quarter of the pool is left to those that wait for nothing.
         self.lanes = Share(self.settings.pool_size // 2)
         self.claims = Share(self.settings.pool_size // 4)
+
+
+def make_resources(settings: Settings, clock: Clock) -> Resources:
+    """The resources of a process; the pool is not open yet. `settings.database_url` names a migrated database."""
+    assert settings.database_url is not None
+    pool = make_pool(settings.database_url, settings.pool_size)
+    return Resources(pool, clock, settings, News(settings.database_url))
 
 
 def resources(request: Request) -> Resources:
