@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -167,7 +168,7 @@ def test_links_of_other_kinds_between_the_same_two_are_other_links(house: House)
 @pytest.mark.parametrize("kind", OWN[:2])
 def test_no_circle(house: House, kind: str) -> None:
     chain = tickets(house, 4)
-    for one, other in zip(chain, chain[1:], strict=False):
+    for one, other in pairwise(chain):
         link(house, one, kind, other)
     before = stored(house)
     for end in chain[:3]:
