@@ -8,12 +8,14 @@ work and commits it before a byte of the answer is sent, so what was answered is
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from fastapi import Depends, Request, Security
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.routing import Match
+from starlette.types import Scope as Asked
 
 from ticketry.accounts.keys import service as keys
 from ticketry.accounts.keys.models import Credential
@@ -144,6 +146,21 @@ async def admit(request: Request, scope: Scope) -> Actor:
 
 class GuardedRoute(APIRoute):
     """A route that asks for a key. One whose endpoint names no scope cannot be made."""
+
+    words: ClassVar[set[str]] = set()
+    """Paths without a place for an id. `bulk` in `/v1/tickets/bulk` is a word of ours and no ticket's id, whatever the
+    method."""
+
+    def __init__(self, path: str, *args: Any, **options: Any) -> None:
+        super().__init__(path, *args, **options)
+        if "{" not in path:
+            self.words.add(path)
+
+    def matches(self, scope: Asked) -> tuple[Match, Asked]:
+        """Whether the route is for this path and method."""
+        if "{" in self.path and scope["path"] in self.words:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         inner = super().get_route_handler()
