@@ -370,9 +370,7 @@ def test_an_id_of_another_workspace_in_a_body_is_refused_by_name(
 
 
 @pytest.mark.parametrize("attacker", ATTACKERS)
-def test_no_operation_of_a_bulk_reaches_another_workspace(
-    house: House, rooms: dict[str, Room], attacker: str
-) -> None:
+def test_no_operation_of_a_bulk_reaches_another_workspace(house: House, rooms: dict[str, Room], attacker: str) -> None:
     """Nor does one reach it through what its params name."""
     room, victim = rooms[attacker], rooms["victim"]
     foreign, mine = victim.ids["ticket_id"], room.ids["ticket_id"][0]

@@ -77,7 +77,9 @@ class Desk:
     def check(self, conn: psycopg.Connection[Any]) -> None:
         """Each operation of each bulk is there once, in order, with one fact each."""
         for ticket in self.tickets:
-            said = conn.execute("SELECT body FROM comments WHERE ticket_id = %s ORDER BY position", (ticket,)).fetchall()
+            said = conn.execute(
+                "SELECT body FROM comments WHERE ticket_id = %s ORDER BY position", (ticket,)
+            ).fetchall()
             assert [row[0] for row in said] == [f"{word} {key}" for key in self.sent for word in ("said", "noted")]
             notes = conn.execute(
                 "SELECT resolution_note, cycle FROM resolutions WHERE ticket_id = %s ORDER BY cycle", (ticket,)

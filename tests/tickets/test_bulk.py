@@ -471,9 +471,11 @@ def test_after_a_day_the_key_is_free_again(house: House) -> None:
     assert statuses(send(house, said, said, Idempotency_Key="daily")) == [201, 201]
     assert len(listed(house, ticket, "comments")) == 3
     house.clock.advance(hours=24)
-    assert house.client(house.cast.admin).post(
-        "/v1/contacts", json={"name": "Daily"}, headers={"Idempotency-Key": "daily"}
-    ).is_success
+    assert (
+        house.client(house.cast.admin)
+        .post("/v1/contacts", json={"name": "Daily"}, headers={"Idempotency-Key": "daily"})
+        .is_success
+    )
 
 
 def test_a_key_of_the_wrong_form_is_refused(house: House) -> None:

@@ -153,12 +153,13 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, *args: Any, **options: Any) -> None:
         super().__init__(path, *args, **options)
-        if "{" not in path:
+        self.has_places = "{" in path
+        if not self.has_places:
             self.words.add(path)
 
     def matches(self, scope: Asked) -> tuple[Match, Asked]:
         """Whether the route is for this path and method."""
-        if "{" in self.path and scope["path"] in self.words:
+        if self.has_places and scope["path"] in self.words:
             return Match.NONE, {}
         return super().matches(scope)
 
