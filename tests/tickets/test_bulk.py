@@ -11,9 +11,10 @@ import pytest
 from conftest import House
 from kit import BODY_LIMIT, JSON, close, complete_ticket, forbidden, get, listed, problem, raw, stored, wrong_fields
 
-from ticketry.db.pool import Tx
+from ticketry.db.pool import Tx, make_pool
 from ticketry.tickets import service
 from ticketry.tickets.bulk import lanes
+from ticketry.web import idempotency
 
 PATH = "/v1/tickets/bulk"
 SAM = "contact_sam_taylor"
@@ -476,6 +477,19 @@ def test_after_a_day_the_key_is_free_again(house: House) -> None:
         .post("/v1/contacts", json={"name": "Daily"}, headers={"Idempotency-Key": "daily"})
         .is_success
     )
+
+
+def test_what_is_purged_takes_its_parts_along(house: House) -> None:
+    assert statuses(send(house, op("close", house.ticket()), Idempotency_Key="purged")) == [200]
+    now = house.clock.advance(hours=24)
+
+    async def purge() -> None:
+        async with make_pool(house.database_url, 2) as pool:
+            await idempotency.purge(pool, now)
+
+    assert counted(house, "purged") == 1
+    asyncio.run(purge())
+    assert counted(house, "purged") == 0
 
 
 def test_a_key_of_the_wrong_form_is_refused(house: House) -> None:

@@ -45,6 +45,8 @@ class Run:
     results: dict[int, bytes] = field(default_factory=dict)
     stopped: TicketryError | None = None
     """Why the rest was not begun: the database went away, or the time was over."""
+    end: float = 0
+    """When no further operation is begun, by the monotonic clock."""
     did: bool = False
     """Whether anything was left to do."""
 
@@ -79,12 +81,10 @@ class Run:
         for n in missing:
             name = self.operations[n].ticket_id
             by_ticket.setdefault(read[name].id if name in read else name, []).append(n)
-        waiting, end = deque(by_ticket.values()), time.monotonic() + PATIENCE
+        waiting, self.end = deque(by_ticket.values()), time.monotonic() + PATIENCE
 
         async def lane() -> None:
             while waiting:
-                if time.monotonic() > end and self.stopped is None:
-                    self.stopped = TicketryError("database_busy", "This took too long; try again", retry_after=1)
                 await self._in_order(waiting.popleft(), bodies, read)
 
         async with asyncio.TaskGroup() as lanes:
@@ -96,6 +96,8 @@ class Run:
         held_up: TicketryError | None = None
         for place, n in enumerate(numbers):
             name = self.operations[n].ticket_id
+            if time.monotonic() > self.end and self.stopped is None:
+                self.stopped = TicketryError("database_busy", "This took too long; try again", retry_after=1)
             # The first attempt needs no reading of its own; what comes after it reads what it left behind.
             ticket = read.get(name, name) if place == 0 else name
             if (error := self.stopped or held_up) is not None:
