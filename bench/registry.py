@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bench import bulk
 from bench.calls import calls
 from bench.clocks import clock
 from bench.lists import lists
@@ -15,6 +16,7 @@ MEASURES: dict[str, Callable[[Session], Section]] = {
     "start": start,
     "list": lists,  # before the calls, which add tickets
     "calls": calls,
+    "bulk": bulk.measure,
     "clock": clock,
     "sla": sla,
     "upload": upload,

@@ -40,6 +40,8 @@ BEYOND_SCHEMA = {
     "instant",
     "invalid_calendar",
     "number",
+    "self_link",
+    "ticket_not_found",
     "two_authors",
     "unknown_event",
     "user_inactive",
@@ -168,6 +170,7 @@ def test_the_fields_of_a_close_have_examples_limits_and_descriptions() -> None:
         "customer_satisfaction": {"minimum": 1, "maximum": 10},
         "resolution_time": {"minimum": 0, "maximum": 5_256_000},
         "root_cause": {"minLength": 1, "maxLength": 100},
+        "duplicate_of": {"minLength": 1, "maxLength": 64},
     }
     assert set(fields["properties"]) == set(limits)
     for name, expected in limits.items():

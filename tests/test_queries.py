@@ -54,6 +54,9 @@ ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
     "/v1/tickets/{ticket_id}/resolutions": lambda house, ids: close_and_reopen(house, ids["ticket_id"]),
     "/v1/tickets/{ticket_id}/comments": lambda house, ids: add_file(house, ids["ticket_id"]),
     "/v1/tickets/{ticket_id}/attachments": lambda house, ids: add_file(house, ids["ticket_id"]),
+    "/v1/tickets/{ticket_id}/links": lambda house, ids: post(
+        house, f"/v1/tickets/{ids['ticket_id']}/links", type="related_to", ticket_id=house.ticket()["id"]
+    ),
     "/v1/contacts": lambda house, ids: post(house, "/v1/contacts", name=f"C{number()}"),
     "/v1/users": lambda house, ids: post(house, "/v1/users", name="U", email=f"u{number()}@example.com"),
     "/v1/keys": lambda house, ids: post(

@@ -30,6 +30,8 @@ BODY: dict[str, Any] = {
     "description": "A description",
     "name": "A name",
     "body": "A body",
+    "type": "related_to",
+    "operations": [{"action": "close", "ticket_id": "ticket_nothing"}],
     "scopes": ["tickets:read"],
     "opening_hours": "24/7",
     "targets": {"1": {"response": 60, "resolution": 480}},
@@ -42,12 +44,17 @@ IDS_IN_BODIES = {
     "calendar_id": "calendar_id",
     "escalations.assign_to": "user_id",
     "attachment_ids": "attachment_id",
+    "duplicate_of": "ticket_id",
+    "ticket_id": "ticket_id",
 }
 """Fields that name an object: a stranger's is refused. The field's path, and the path parameter of the same kind."""
 FILES = {"/v1/attachments": {"file": ("a name.txt", b"some words", "text/plain")}}
 """What calls take that have no JSON body."""
-UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id"}
-"""Fields that look like ids and are kept as they are given: what they name is never looked up."""
+UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id", "operations.ticket_id"}
+"""Fields that look like ids and are kept as they are given: what they name is never looked up. Each operation of a bulk
+request has an answer of its own, see `test_no_operation_of_a_bulk_reaches_another_workspace`."""
+CODES = {"other_id": "link_not_found"}
+"""What is said of a path parameter's object that is not found, where it is not the parameter's own name."""
 
 
 @dataclass
@@ -95,12 +102,15 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
     ]
     made(f"/v1/tickets/{tickets[1]['id']}/comments", body=f"{word} sends", attachment_ids=files[1:])
     client.put(f"/v1/tickets/{tickets[2]['id']}/close", json={"resolution_note": f"{word} done"})
+    made(f"/v1/tickets/{tickets[0]['id']}/links", type="related_to", ticket_id=tickets[1]["id"])
     ids = {
         "ticket_id": [tickets[0]["id"], tickets[0]["number"], tickets[2]["number"].lower()],
         "contact_id": [contact],
         "user_id": [user],
         "key_id": [api_key],
         "workspace_id": [workspace_id],
+        "other_id": [tickets[1]["id"], tickets[1]["number"]],
+        "link_type": ["related_to"],
         "calendar_id": [calendar],
         "policy_id": [policy],
         "attachment_id": files,
@@ -217,6 +227,15 @@ def parameters(call: Call) -> list[str]:
     return re.findall(r"\{(\w+)\}", call.path)
 
 
+def ids_of(call: Call) -> list[str]:
+    """The path parameters that name an object."""
+    return [name for name in parameters(call) if name.endswith("_id")]
+
+
+def not_found_code(name: str) -> str:
+    return CODES.get(name, f"{name.removesuffix('_id')}_not_found")
+
+
 def own(room: Room, call: Call, **instead: str) -> str:
     """The path with the room's own ids, and others `instead`."""
     for name in parameters(call):
@@ -237,6 +256,8 @@ def body_of(call: Call, room: Room) -> dict[str, Any] | None:
             continue
         if name == "email":
             body[name] = f"{WORD[room.name].lower()}.{id(call)}@example.com"
+        elif name == "ticket_id":
+            body[name] = room.ids[name][2]
         elif name not in BODY:
             pytest.fail(f"{routes.name(call)} requires {name}: add a right value of it to BODY in test_tenancy.py")
         else:
@@ -265,7 +286,7 @@ def test_an_id_of_another_workspace_is_not_found(
     house: House, rooms: dict[str, Room], attacker: str, call: Call
 ) -> None:
     room, victim = rooms[attacker], rooms["victim"]
-    for name in parameters(call):
+    for name in ids_of(call):
         own(room, call)
         for foreign in victim.ids[name]:
             answer = send(house, room, call, own(room, call, **{name: foreign}))
@@ -273,17 +294,17 @@ def test_an_id_of_another_workspace_is_not_found(
             if call.scope not in room.scopes:
                 forbidden(answer, str(call.scope))
             else:
-                problem(answer, 404, "not_found", f"{name.removesuffix('_id')}_not_found")
+                problem(answer, 404, "not_found", not_found_code(name))
 
 
 @pytest.mark.parametrize("call", [c for c in WITH_IDS if "{workspace_id}" not in c.path], ids=routes.name)
 def test_the_agencys_key_finds_nothing_of_its_clients(house: House, rooms: dict[str, Room], call: Call) -> None:
     room, victim = rooms["victim"], rooms["stranger"]
     before = rows_of(house, victim.workspace_id)
-    for name in parameters(call):
+    for name in ids_of(call):
         for foreign in victim.ids[name]:
             answer = send(house, room, call, own(room, call, **{name: foreign}))
-            problem(sealed(answer, victim), 404, "not_found", f"{name.removesuffix('_id')}_not_found")
+            problem(sealed(answer, victim), 404, "not_found", not_found_code(name))
     assert rows_of(house, victim.workspace_id) == before
 
 
@@ -334,6 +355,8 @@ def placed(path: str, value: str) -> Any:
         return {first: [{"on": "breach", rest: value}]}
     if first == "attachment_ids":
         return {first: [value]}
+    if first == "operations":
+        return {first: [{"action": "close", rest: value}]}
     if first == "conditions":
         return {first: {rest: [value]}}
     return {first: value}
@@ -357,6 +380,27 @@ def test_an_id_of_another_workspace_in_a_body_is_refused_by_name(
         error = problem(answer, 422, "validation_error", "invalid_parameters")
         assert {re.sub(r"\.\d+", "", entry["field"]) for entry in error["errors"]} == {field}
         assert rows_of(house, room.workspace_id) == before
+
+
+@pytest.mark.parametrize("attacker", ATTACKERS)
+def test_no_operation_of_a_bulk_reaches_another_workspace(house: House, rooms: dict[str, Room], attacker: str) -> None:
+    """Nor does one reach it through what its params name."""
+    room, victim = rooms[attacker], rooms["victim"]
+    foreign, mine = victim.ids["ticket_id"], room.ids["ticket_id"][0]
+    params = {"close": {}, "reopen": {}, "update": {"tags": ["x"]}, "comment": {"body": "x"}}
+    operations: list[dict[str, Any]] = [
+        {"action": action, "ticket_id": name, "params": given} for action, given in params.items() for name in foreign
+    ]
+    naming: list[tuple[str, dict[str, Any]]] = [
+        ("close", {"duplicate_of": foreign[0]}), ("update", {"assigned_to": victim.ids["user_id"][0]}),
+        ("update", {"contact_id": victim.ids["contact_id"][0]}),
+        ("comment", {"body": "x", "contact_id": victim.ids["contact_id"][0]}),
+    ]  # fmt: skip
+    operations += [{"action": action, "ticket_id": mine, "params": given} for action, given in naming]
+    for headers in ({}, {"Idempotency-Key": f"attack of {attacker}"}):
+        answer = house.client(room.key).post("/v1/tickets/bulk", json={"operations": operations}, headers=headers)
+        found = sealed(answer, victim, operations).json()["data"]
+        assert [result["status"] for result in found] == [404] * 12 + [422] * 4
 
 
 @pytest.mark.parametrize("kind", ["contact", "user"])

@@ -22,7 +22,9 @@ from ticketry.feed import api as feed_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
+from ticketry.tickets.bulk import api as bulk_api
 from ticketry.tickets.comments import api as comments_api
+from ticketry.tickets.links import api as links_api
 from ticketry.tickets.promises import api as promises_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
@@ -39,8 +41,10 @@ DOCS_POLICY = (
 )
 ROUTERS = (
     tickets_api.router,
+    bulk_api.router,
     comments_api.router,
     attachments_api.router,
+    links_api.router,
     promises_api.router,
     feed_api.router,
     policies_api.router,

@@ -85,6 +85,7 @@ TICKET_NONSENSE = [
     "status = 'Closed'", "status = 'open'", "closed_at = NULL", "resolved_at = NULL", "category = ''",
     "category = repeat('x', 101)", "contact_id = 'contact_nobody'", "contact_id = 'contact_mallory'",
     "assigned_to = 'user_nobody'", "assigned_to = 'user_eve_stranger'", "follow_up_of = 'ticket_nobody'",
+    "follow_up_of = id", "duplicate_of = 'ticket_nobody'", "duplicate_of = id",
     "resolution_note = repeat('x', 5001)", "customer_satisfaction = 0", "customer_satisfaction = 11",
     "customer_satisfaction = NULL", "satisfaction_source = NULL", "satisfaction_source = 'robot'",
     "resolution_time = -1", "resolution_time = 5256001", "root_cause = ''", "root_cause = repeat('x', 101)",

@@ -8,12 +8,14 @@ work and commits it before a byte of the answer is sent, so what was answered is
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from fastapi import Depends, Request, Security
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.routing import Match
+from starlette.types import Scope as Asked
 
 from ticketry.accounts.keys import service as keys
 from ticketry.accounts.keys.models import Credential
@@ -69,6 +71,13 @@ def moves_bytes(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     The door stays the same (401, 429, 403); no unit is open around it, so none is while bytes move.
     """
     endpoint.moves_bytes = True  # type: ignore[attr-defined]
+    return endpoint
+
+
+def many_units(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks an endpoint that opens units itself, one for each part of its work; `request.state.claim` is its
+    Idempotency-Key, None if there is none."""
+    endpoint.many_units = True  # type: ignore[attr-defined]
     return endpoint
 
 
@@ -147,6 +156,22 @@ async def admit(request: Request, scope: Scope) -> Actor:
 class GuardedRoute(APIRoute):
     """A route that asks for a key. One whose endpoint names no scope cannot be made."""
 
+    words: ClassVar[set[str]] = set()
+    """Paths without a place for an id. `bulk` in `/v1/tickets/bulk` is a word of ours and no ticket's id, whatever the
+    method."""
+
+    def __init__(self, path: str, *args: Any, **options: Any) -> None:
+        super().__init__(path, *args, **options)
+        self.has_places = "{" in path
+        if not self.has_places:
+            self.words.add(path)
+
+    def matches(self, scope: Asked) -> tuple[Match, Asked]:
+        """Whether the route is for this path and method."""
+        if self.has_places and scope["path"] in self.words:
+            return Match.NONE, {}
+        return super().matches(scope)
+
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         inner = super().get_route_handler()
         scope = scope_of(self.endpoint)
@@ -155,6 +180,7 @@ class GuardedRoute(APIRoute):
         reads = (self.methods or set()) <= {"GET"}
         atomic = not (reads or getattr(self.endpoint, "one_statement", False))
         moves = getattr(self.endpoint, "moves_bytes", False)
+        in_parts = getattr(self.endpoint, "many_units", False)
         repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"})
 
         async def handle(request: Request) -> Response:
@@ -165,8 +191,16 @@ class GuardedRoute(APIRoute):
             if not reads:
                 request = body.StrictRequest(request.scope, body.bounded(request.receive, house.settings.body_limit))
                 await body.check(request, house.settings.body_limit)
+                claim = None
                 if repeatable and IDEMPOTENCY_HEADER in request.headers:
                     claim = Claim.of(request, actor, await request.body())
+                if in_parts:
+                    request.state.claim = claim
+                    try:
+                        return await inner(request)
+                    finally:
+                        house.news.written.set()  # some parts are done, also when the whole is not
+                if claim is not None:
                     answer = await once(request, claim, inner)
                     house.news.written.set()
                     return answer

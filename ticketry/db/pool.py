@@ -1,5 +1,6 @@
 """Connections, and the unit of work that the edge opens for a request, a job or a command."""
 
+import asyncio
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction, OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ticketry.db.sql import compiled
 
@@ -68,6 +69,27 @@ def _has_something_to_read(conn: AsyncConnection[TupleRow]) -> bool:
         return True
 
 
+class Share:
+    """A part of the pool's connections, for work that could take them all: `async with` waits for one of them.
+
+    Who holds one and waits for another is never in the way of the rest, as long as the rest has some left.
+    """
+
+    def __init__(self, size: int, patience: float = 10) -> None:
+        self._free = asyncio.Semaphore(max(1, size))
+        self._patience = patience
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        except TimeoutError:
+            raise PoolTimeout(f"no connection was free for {self._patience} s") from None
+
+    async def __aexit__(self, *error: object) -> None:
+        self._free.release()
+
+
 class Tx:
     """One unit of work: its instant and, from the first statement on, one connection.
 
@@ -84,6 +106,12 @@ class Tx:
         self._atomic = atomic
         self._conn: AsyncConnection[TupleRow] | None = None
         self._transaction: AbstractAsyncContextManager[AsyncTransaction] | None = None
+
+    def together(self) -> None:
+        """All statements of this unit stand or fall together, also where its kind mostly needs one. To be called
+        before the first one."""
+        assert self._conn is None or self._atomic, "the unit has begun"
+        self._atomic = True
 
     async def conn(self) -> AsyncConnection[TupleRow]:
         """The unit's connection, for COPY, pipelines or a library that wants it."""

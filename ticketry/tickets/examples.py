@@ -15,6 +15,18 @@ CLOSE: Any = {
         },
     }
 }
+BULK: Any = {
+    "several": {
+        "summary": "Three things at once",
+        "value": {
+            "operations": [
+                {"action": "close", "ticket_id": "TICK-1234", "params": {"root_cause": "system_error"}},
+                {"action": "update", "ticket_id": "TICK-1235", "params": {"priority": 1}, "if_match": '"3"'},
+                {"action": "comment", "ticket_id": "TICK-1236", "params": {"body": "We are looking into it."}},
+            ]
+        },
+    }
+}
 CLOSED_TICKET: dict[str, Any] = {
     "id": "ticket_abc123xyz789",
     "number": "TICK-1234",
@@ -28,6 +40,8 @@ CLOSED_TICKET: dict[str, Any] = {
     "conversation_id": "conv_abc123",
     "assigned_to": "user_jane_smith",
     "assigned_name": "Jane Smith",
+    "follow_up_of": None,
+    "duplicate_of": None,
     "due_date": "2025-01-20T17:00:00Z",
     "tags": ["vip"],
     "custom_fields": {"order": 1042},

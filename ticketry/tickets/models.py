@@ -154,6 +154,9 @@ class CloseIn(StrictModel):
     customer_satisfaction: Satisfaction | None = None
     resolution_time: WorkMinutes | None = None
     root_cause: RootCause | None = None
+    duplicate_of: Id | None = Field(
+        None, description="Id or number of the ticket that this one is a duplicate of.", examples=["TICK-1200"]
+    )
 
 
 class ReopenIn(StrictModel):
@@ -192,6 +195,7 @@ class Ticket:
     satisfaction_source: SatisfactionSource | None = None
     resolution_time: int | None = None
     root_cause: str | None = None
+    duplicate_of: str | None = None
     reopen_count: int = 0
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
@@ -243,6 +247,7 @@ class TicketItem(BaseModel):
     assigned_to: str | None
     assigned_name: str | None
     follow_up_of: str | None = Field(description="The closed ticket that this one goes on from.")
+    duplicate_of: str | None = Field(description="The ticket that this one is a duplicate of.")
     due_date: Instant | None
     tags: list[str]
     custom_fields: dict[str, Any]
@@ -297,6 +302,7 @@ class Resolution(BaseModel):
     root_cause: str | None
     agent_id: str | None = Field(description="The assignee at the moment of the close.")
     agent_name: str | None
+    duplicate_of: str | None = Field(description="The ticket that it was a duplicate of when it was closed.")
     closed_by: ResolutionActor
     sla: ResolutionSla
     resolved_at: Instant = Field(description="When the cycle was first resolved: the instant that the SLA counts.")

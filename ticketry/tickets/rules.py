@@ -48,11 +48,11 @@ _HISTORY_FIELDS = (
     "subject", "description", "priority", "status", "category", "contact_id", "conversation_id", "assigned_to",
     "assigned_name", "due_date", "tags", "custom_fields", "metadata", "resolution_note", "customer_satisfaction",
     "satisfaction_source", "resolution_time", "root_cause", "reopen_count", "resolved_at", "closed_at", "sla_policy_id",
-    "sla_policy_version",
+    "sla_policy_version", "follow_up_of", "duplicate_of",
 )  # fmt: skip
 _STATUS_FIELDS = (
     "status", "resolution_note", "customer_satisfaction", "satisfaction_source", "resolution_time", "root_cause",
-    "reopen_count", "resolved_at", "closed_at",
+    "reopen_count", "resolved_at", "closed_at", "duplicate_of", "links",
 )  # fmt: skip
 _ALARM_EVENTS: dict[alarms.Kind, EventType] = {"warning": "ticket.sla_warning", "breach": "ticket.sla_breached"}
 _STATUS_EVENTS: dict[Status, EventType] = {
@@ -128,10 +128,11 @@ def alarm_columns(policy: Policy, clock: Clock, told: Told) -> dict[str, Any]:
     return {"alarms": int(told), "next_alarm_at": alarms.next_alarm(policy, clock, told)}
 
 
-def close(ticket: Ticket, policy: Policy, body: CloseIn, now: datetime) -> Ticket:
+def close(ticket: Ticket, policy: Policy, body: CloseIn, now: datetime, *, duplicate_of: str | None = None) -> Ticket:
     """The ticket closed. Raises `ticket_already_closed` (409), naming when.
 
     `resolved_at` and `closed_at` become the same instant, also if it was resolved before; SLA results are final.
+    `duplicate_of` is the id of the original that the close names; None leaves what is known of it.
     """
     if ticket.status == "closed" and ticket.closed_at is not None:
         raise Conflict("ticket_already_closed", "Ticket is already closed", closed_at=iso(ticket.closed_at))
@@ -148,6 +149,7 @@ def close(ticket: Ticket, policy: Policy, body: CloseIn, now: datetime) -> Ticke
         satisfaction_source=None if body.customer_satisfaction is None else "api",
         resolution_time=body.resolution_time,
         root_cause=body.root_cause,
+        duplicate_of=duplicate_of or ticket.duplicate_of,
     )
 
 
@@ -238,9 +240,9 @@ def alarms_told(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any
     ]
 
 
-def facts(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any]]]:
-    """What happened between two states, each change told by exactly one fact."""
-    changes = history(old, new)
+def facts(old: Ticket, new: Ticket, beside: Mapping[str, Any] | None = None) -> list[tuple[EventType, dict[str, Any]]]:
+    """What happened between two states, each change told by exactly one fact; `beside` are changes around it."""
+    changes = {**history(old, new), **(beside or {})}
     assigned: dict[str, Any] = {name: changes.pop(name) for name in ("assigned_to", "assigned_name") if name in changes}
     status = {name: changes.pop(name) for name in _STATUS_FIELDS if name in changes} if "status" in changes else {}
     told: list[tuple[EventType, dict[str, Any]]] = []
@@ -267,6 +269,7 @@ def resolution(closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Re
         root_cause=closed.root_cause,
         agent_id=closed.assigned_to,
         agent_name=closed.assigned_name,
+        duplicate_of=closed.duplicate_of,
         closed_by=actor,
         sla=ResolutionSla.model_construct(
             response_met=closed.response_met,
@@ -325,6 +328,7 @@ def item(ticket: Ticket, now: datetime) -> dict[str, Any]:
         "assigned_to": ticket.assigned_to,
         "assigned_name": ticket.assigned_name,
         "follow_up_of": ticket.follow_up_of,
+        "duplicate_of": ticket.duplicate_of,
         "due_date": ticket.due_date,
         "tags": ticket.tags,
         "custom_fields": ticket.custom_fields,

@@ -1,6 +1,6 @@
 """Use cases of tickets. Every way to open, close or reopen one (a call, a rule, a timer) is a function here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from ticketry.attachments import service as attachments
 from ticketry.attachments.models import Attachment
 from ticketry.contacts import service as contacts
 from ticketry.core.actor import Actor, system
-from ticketry.core.errors import Busy, NotFound, ValidationFailed
+from ticketry.core.errors import Busy, NotFound, ValidationFailed, field_error
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Tx
@@ -23,7 +23,10 @@ from ticketry.sla.policies import service as policies
 from ticketry.sla.policies.models import DEFAULT_POLICY_ID
 from ticketry.sla.policies.rules import Traits
 from ticketry.tickets import rules, store
-from ticketry.tickets.comments.models import Author, Comment
+from ticketry.tickets.comments.models import Author, Comment, Visibility
+from ticketry.tickets.links import rules as link_rules
+from ticketry.tickets.links import store as links
+from ticketry.tickets.links.models import LinkType
 from ticketry.tickets.models import CloseIn, ReopenIn, Resolution, ResolutionActor, Ticket, TicketIn, TicketPatch
 from ticketry.web import conditional
 
@@ -49,16 +52,19 @@ async def get(tx: Tx, actor: Actor, reference: str) -> Ticket:
 async def changing(
     tx: Tx,
     actor: Actor,
-    reference: str,
+    reference: str | Ticket,
     if_match: str | None,
     attempt: Callable[[Ticket], Awaitable[Result | None]],
 ) -> Result:
     """Runs `attempt` on the ticket as it stands, again if somebody else changed it meanwhile (None).
 
     No lock is held while thinking: the statement that writes names the version that was read, so nothing is lost.
+    Who has read the ticket a moment ago gives it instead of its reference; the first attempt then reads nothing.
     """
+    read = reference if isinstance(reference, Ticket) else None
+    name = reference.id if isinstance(reference, Ticket) else reference
     for _ in range(ATTEMPTS):
-        ticket = await get(tx, actor, reference)
+        ticket, read = read or await get(tx, actor, name), None
         conditional.check(if_match, ticket.version, "stale_ticket")
         result = await attempt(ticket)
         if result is not None:
@@ -136,11 +142,18 @@ def _opened(tx: Tx, actor: Actor, body: TicketIn, policy: Policy, *, number: int
 
 
 async def record(
-    tx: Tx, actor: Actor, old: Ticket, new: Ticket, comment: Comment | None = None, **details: Any
+    tx: Tx,
+    actor: Actor,
+    old: Ticket,
+    new: Ticket,
+    comment: Comment | None = None,
+    beside: Mapping[str, Any] | None = None,
+    **details: Any,
 ) -> bool:
     """Writes what leads from `old` to `new` with its facts, in one statement; a close writes its resolution too.
 
-    `details` go into the fact of the status change. False, and nothing is written, if somebody else was quicker.
+    `beside` are changes around the ticket that its facts tell as well; `details` go into the fact of the status change.
+    False, and nothing is written, if somebody else was quicker.
     """
     at = new.updated_at
     closes = new.status == "closed" and old.status != "closed"
@@ -160,7 +173,7 @@ async def record(
         facts.append(events.fact("ticket.commented", actor, new.id, at, as_json, changes={}, comment=said))
     facts += [
         events.fact(kind, actor, new.id, at, as_json, changes=changes, **(details if "status" in changes else {}))
-        for kind, changes in rules.facts(old, new)
+        for kind, changes in rules.facts(old, new, beside)
     ]
     return await store.change(tx, old, columns, facts, resolution, comment)
 
@@ -169,8 +182,13 @@ def _closer(actor: Actor) -> ResolutionActor:
     return ResolutionActor.model_construct(type=actor.type, id=actor.id, name=actor.name)
 
 
-async def close(tx: Tx, actor: Actor, reference: str, body: CloseIn, if_match: str | None = None) -> Ticket:
-    """Closes a ticket: the ticket, its resolution and the fact in one statement, or 409 and nothing."""
+async def close(tx: Tx, actor: Actor, reference: str | Ticket, body: CloseIn, if_match: str | None = None) -> Ticket:
+    """Closes a ticket: the ticket, its resolution and the fact in one statement, or 409 and nothing.
+
+    One that `duplicate_of` names an original for is linked to it in the same transaction, and comments tell of it.
+    """
+    if body.duplicate_of is not None:
+        return await _close_as_duplicate(tx, actor, reference, body, body.duplicate_of, if_match)
 
     async def attempt(old: Ticket) -> Ticket | None:
         new = rules.close(old, await policy_of(tx, old), body, tx.now)
@@ -179,7 +197,75 @@ async def close(tx: Tx, actor: Actor, reference: str, body: CloseIn, if_match: s
     return await changing(tx, actor, reference, if_match, attempt)
 
 
-async def reopen(tx: Tx, actor: Actor, reference: str, body: ReopenIn, if_match: str | None = None) -> Ticket:
+async def _close_as_duplicate(
+    tx: Tx, actor: Actor, reference: str | Ticket, body: CloseIn, named: str, if_match: str | None
+) -> Ticket:
+    tx.together()
+    chain = await chain_from(tx, actor, named, "duplicate_of")
+    original = chain[-1]
+
+    async def attempt(old: Ticket) -> tuple[Ticket, Ticket] | None:
+        linked = old.duplicate_of in {end.id for end in chain}
+        new = rules.close(old, await policy_of(tx, old), body, tx.now, duplicate_of=None if linked else original.id)
+        if not linked:
+            link_rules.check_new(old, "duplicate_of", chain, "duplicate_of")
+        beside = None if linked else link_rules.change("duplicate_of", original, made=True)
+        said = _by_system(old, link_rules.on_duplicate(original), "public", new.updated_at)
+        return (old, new) if await record(tx, actor, old, new, said, beside) else None
+
+    old, new = await changing(tx, actor, reference, if_match, attempt)
+    told = None if old.duplicate_of else new
+    await link_side(tx, actor, original.id, "duplicated_by", told, note=link_rules.on_original(new))
+    return new
+
+
+async def chain_from(tx: Tx, actor: Actor, reference: str, field: str) -> list[Ticket]:
+    """The ticket that a body names, and the originals that it is a duplicate of, the final one last.
+
+    Links of the workspace are locked until the transaction ends, so that what this finds stays true: whoever changes
+    links of two tickets begins here, before it changes any. Raises `ValidationFailed` naming `field`.
+    """
+    await links.lock(tx, actor.workspace_id)
+    chain = await links.chain(tx, actor.workspace_id, reference)
+    if not chain:
+        raise ValidationFailed(field_error(field, "ticket_not_found", "no ticket of this workspace has this id"))
+    return chain
+
+
+async def link_side(
+    tx: Tx,
+    actor: Actor,
+    reference: str,
+    kind: LinkType,
+    other: Ticket | None,
+    *,
+    made: bool = True,
+    note: str | None = None,
+) -> None:
+    """Writes one side of a link that is made or removed: what the ticket holds of it, the fact, a note by the system.
+
+    `other` is the ticket at the other end, None if no link changes.
+    """
+
+    async def attempt(old: Ticket) -> Ticket | None:
+        at = rules.moment(old, tx.now)
+        beside = None if other is None else link_rules.change(kind, other, made=made)
+        held = link_rules.held(kind, other, made) if other is not None else {}
+        new = rules.change(old, await policy_of(tx, old), at, **held)
+        said = None if note is None else _by_system(old, note, "internal", at)
+        return new if await record(tx, actor, old, new, said, beside) else None
+
+    await changing(tx, actor, reference, None, attempt)
+
+
+def _by_system(ticket: Ticket, body: str, visibility: Visibility, at: datetime) -> Comment:
+    author = author_of(system(ticket.workspace_id))
+    return Comment(
+        id=mint("comment"), ticket_id=ticket.id, body=body, visibility=visibility, author=author, created_at=at
+    )
+
+
+async def reopen(tx: Tx, actor: Actor, reference: str | Ticket, body: ReopenIn, if_match: str | None = None) -> Ticket:
     """Reopens a closed or resolved ticket; what its closes recorded stays."""
 
     async def attempt(old: Ticket) -> Ticket | None:
@@ -189,7 +275,9 @@ async def reopen(tx: Tx, actor: Actor, reference: str, body: ReopenIn, if_match:
     return await changing(tx, actor, reference, if_match, attempt)
 
 
-async def update(tx: Tx, actor: Actor, reference: str, body: TicketPatch, if_match: str | None = None) -> Ticket:
+async def update(
+    tx: Tx, actor: Actor, reference: str | Ticket, body: TicketPatch, if_match: str | None = None
+) -> Ticket:
     """Changes the fields given; `status` closes and reopens by the same rules as those calls."""
     given: dict[str, Any] = body.model_dump(exclude_unset=True)
     note = given.pop("internal_note", None)

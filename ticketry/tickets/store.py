@@ -17,8 +17,8 @@ from ticketry.tickets.rules import number_of
 
 TICKET_COLUMNS = """
     t.workspace_id, t.id, t.number, t.version, t.subject, t.description, t.priority, t.status, t.category, t.contact_id,
-    t.conversation_id, t.assigned_to, u.name AS assigned_name, t.follow_up_of, t.due_date, t.created_at, t.updated_at,
-    t.sla_since, t.tags, t.custom_fields, t.metadata, t.resolution_note, t.customer_satisfaction,
+    t.conversation_id, t.assigned_to, u.name AS assigned_name, t.follow_up_of, t.duplicate_of, t.due_date, t.created_at,
+    t.updated_at, t.sla_since, t.tags, t.custom_fields, t.metadata, t.resolution_note, t.customer_satisfaction,
     t.satisfaction_source, t.resolution_time, t.root_cause, t.reopen_count, t.resolved_at, t.closed_at,
     t.sla_policy_id, t.sla_policy_version, t.response_spent, t.resolution_spent, t.response_due_at,
     t.resolution_due_at, t.first_response_at, t.response_completed_at, t.resolution_completed_at, t.response_met,
@@ -39,6 +39,27 @@ async def get(tx: Tx, workspace_id: str, reference: str) -> Ticket | None:
     column, value = ("id", reference) if number is None else ("number", number)
     query = f"SELECT {TICKET_COLUMNS} FROM {TICKET_SOURCE} WHERE t.workspace_id = %s AND t.{column} = %s"
     return await tx.one_of(Ticket, query, (workspace_id, value))
+
+
+async def several(tx: Tx, workspace_id: str, references: Sequence[str]) -> dict[str, Ticket]:
+    """Tickets by their ids or numbers, each under what it was called; those that are not there are left out."""
+    numbers = {reference: number_of(reference) for reference in references}
+    found = await tx.all_of(
+        Ticket,
+        f"""SELECT {TICKET_COLUMNS} FROM {TICKET_SOURCE} WHERE t.workspace_id = %(workspace_id)s AND t.id = ANY(%(ids)s)
+            UNION ALL
+            SELECT {TICKET_COLUMNS} FROM {TICKET_SOURCE}
+            WHERE t.workspace_id = %(workspace_id)s AND t.number = ANY(%(numbers)s)""",
+        {
+            "workspace_id": workspace_id,
+            "ids": [reference for reference, number in numbers.items() if number is None],
+            "numbers": [number for number in numbers.values() if number is not None],
+        },
+    )
+    by_name: dict[str | int, Ticket] = {ticket.id: ticket for ticket in found}
+    by_name |= {ticket.number: ticket for ticket in found}
+    named = ((reference, by_name.get(reference if number is None else number)) for reference, number in numbers.items())
+    return {reference: ticket for reference, ticket in named if ticket is not None}
 
 
 def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,12 +109,12 @@ _RESOLUTION = """resolution AS (
     INSERT INTO resolutions (workspace_id, id, ticket_id, cycle, resolution_note, customer_satisfaction,
         satisfaction_source, resolution_time, root_cause, agent_id, agent_name, actor_type, actor_id, actor_name,
         response_met, resolution_met, response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at,
-        sla_policy_id, sla_policy_version)
+        sla_policy_id, sla_policy_version, duplicate_of)
     SELECT workspace_id, %(resolution_id)s, id, %(cycle)s, %(resolution_note)s, %(customer_satisfaction)s,
         %(satisfaction_source)s, %(resolution_time)s, %(root_cause)s, %(agent_id)s, %(agent_name)s, %(closer_type)s,
         %(closer_id)s, %(closer_name)s, %(final_response_met)s, %(final_resolution_met)s, %(final_response_due_at)s,
         %(final_resolution_due_at)s, %(final_first_response_at)s, %(first_resolved_at)s, %(final_closed_at)s,
-        %(held_policy_id)s, %(held_policy_version)s
+        %(held_policy_id)s, %(held_policy_version)s, %(was_duplicate_of)s
     FROM changed)"""
 
 
@@ -141,6 +162,7 @@ def _resolution_params(resolution: Resolution) -> dict[str, Any]:
         "cycle": resolution.cycle,
         "agent_id": resolution.agent_id,
         "agent_name": resolution.agent_name,
+        "was_duplicate_of": resolution.duplicate_of,
         "closer_type": resolution.closed_by.type,
         "closer_id": resolution.closed_by.id,
         "closer_name": resolution.closed_by.name,
@@ -182,8 +204,8 @@ async def resolutions(tx: Tx, workspace_id: str, ticket_id: str, asked: PageIn) 
     """What the closes of a ticket recorded, oldest first."""
     rows = await tx.all(
         """SELECT id, ticket_id, cycle, resolution_note, customer_satisfaction, satisfaction_source, resolution_time,
-                  root_cause, agent_id, agent_name, actor_type, actor_id, actor_name, response_met, resolution_met,
-                  response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at
+                  root_cause, agent_id, agent_name, duplicate_of, actor_type, actor_id, actor_name, response_met,
+                  resolution_met, response_due_at, resolution_due_at, first_response_at, resolved_at, closed_at
            FROM resolutions WHERE workspace_id = %s AND ticket_id = %s ORDER BY cycle LIMIT %s OFFSET %s""",
         (workspace_id, ticket_id, asked.per_page, asked.offset),
     )
@@ -202,6 +224,7 @@ def _resolution(row: tuple[Any, ...]) -> Resolution:
         cause,
         agent,
         agent_name,
+        duplicate_of,
         kind,
         who,
         name,
@@ -220,6 +243,7 @@ def _resolution(row: tuple[Any, ...]) -> Resolution:
         root_cause=cause,
         agent_id=agent,
         agent_name=agent_name,
+        duplicate_of=duplicate_of,
         closed_by=ResolutionActor(type=kind, id=who, name=name),
         sla=ResolutionSla(**dict(zip(ResolutionSla.model_fields, sla, strict=True))),
         resolved_at=resolved,

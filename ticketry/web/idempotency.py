@@ -1,14 +1,16 @@
 """Idempotency-Key: the same request sent again gets the answer of the first, and the work is done once.
 
 The answer is stored in the transaction that does the work: a crash leaves both or neither, and a retry finds out which.
+A request that is done in parts, each in a transaction of its own, has an answer stored for each (`in_parts`).
 """
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -18,12 +20,13 @@ from ticketry.core.actor import Actor
 from ticketry.core.errors import Busy, Conflict, NotFound, PreconditionFailed, ValidationFailed, field_error
 from ticketry.db.pool import Pool, Tx, unit
 from ticketry.web.problems import render
-from ticketry.web.resources import resources
+from ticketry.web.resources import Resources, resources
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 KEPT = timedelta(hours=24)
 _FORM = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 _KEPT_HEADERS = ("etag", "location", "content-type")
+REPLAYED = {"Idempotent-Replayed": "true"}
 _FINAL = (Conflict, NotFound, PreconditionFailed)
 """Refusals that are answers: they are kept. A request that was never understood (422) may be mended and sent again."""
 
@@ -79,23 +82,33 @@ async def once(request: Request, claim: Claim, handler: Handler) -> Response:
 async def _take(tx: Tx, claim: Claim) -> None:
     row = await tx.one("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (claim.lock,))
     if row is None or not row[0]:
-        raise Busy("idempotency_key_in_use", "The first request with this Idempotency-Key is still running")
+        raise _in_use()
+
+
+def _in_use() -> Busy:
+    return Busy("idempotency_key_in_use", "The first request with this Idempotency-Key is still running")
 
 
 async def _stored(tx: Tx, claim: Claim) -> Response | None:
+    row = await _row(tx, claim)
+    if row is None:
+        return None
+    _, status, headers, content = row
+    return Response(bytes(content), status, {**headers, **REPLAYED})
+
+
+async def _row(tx: Tx, claim: Claim) -> tuple[Any, ...] | None:
+    """What is stored for the claim. Raises if it was another request."""
     row = await tx.one(
         """SELECT fingerprint, status, headers, body FROM idempotent_answers
            WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND created_at > %s""",
         (claim.workspace_id, claim.key_id, claim.key, tx.now - KEPT),
     )
-    if row is None:
-        return None
-    fingerprint, status, headers, content = row
-    if bytes(fingerprint) != claim.fingerprint:
+    if row is not None and bytes(row[0]) != claim.fingerprint:
         message = "This Idempotency-Key was used for another request"
         entry = field_error("Idempotency-Key", "idempotency_key_reused", message)
         raise ValidationFailed(entry, code="idempotency_key_reused", message=message)
-    return Response(bytes(content), status, {**headers, "Idempotent-Replayed": "true"})
+    return row
 
 
 async def _keep(tx: Tx, claim: Claim, answer: Response) -> None:
@@ -123,6 +136,67 @@ async def _keep_refusal(pool: Pool, now: datetime, claim: Claim, answer: Respons
             return stored
         await _keep(tx, claim, answer)
     return answer
+
+
+class Parts:
+    """The answers of a request that is done in parts. `known` are those of an earlier attempt, None at the first."""
+
+    def __init__(self, claim: Claim, known: dict[int, bytes] | None) -> None:
+        self.claim = claim
+        self.known = known
+
+    async def keep(self, tx: Tx, part: int, content: bytes) -> None:
+        """Stores the answer of a part in the transaction that does it, once: who comes second undoes its work."""
+        claim = self.claim
+        kept = await tx.execute(
+            """INSERT INTO idempotent_parts (workspace_id, key_id, idempotency_key, part, body)
+               VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            (claim.workspace_id, claim.key_id, claim.key, part, content),
+        )
+        if not kept:
+            raise _in_use()
+
+
+@asynccontextmanager
+async def in_parts(house: Resources, claim: Claim) -> AsyncIterator[Parts]:
+    """Holds the claim while its parts are done. Raises `idempotency_key_in_use` and `idempotency_key_reused`.
+
+    The claim is stored before the first part, so that it is known for which request the key is used, however it ends.
+    """
+    now = house.clock()
+    async with house.claims, unit(house.pool, now) as tx:
+        await _take(tx, claim)
+        known = None
+        if await _row(tx, claim) is None:
+            async with unit(house.pool, now) as first:
+                await _begin(first, claim)
+        else:
+            known = await _parts(tx, claim)
+        yield Parts(claim, known)
+
+
+async def _begin(tx: Tx, claim: Claim) -> None:
+    own = (claim.workspace_id, claim.key_id, claim.key)
+    await tx.execute(
+        """DELETE FROM idempotent_answers
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND created_at <= %s""",
+        (*own, tx.now - KEPT),
+    )
+    await tx.execute(
+        """INSERT INTO idempotent_answers
+               (workspace_id, key_id, idempotency_key, fingerprint, status, headers, body, created_at)
+           VALUES (%s, %s, %s, %s, 200, '{}', '', %s)""",
+        (*own, claim.fingerprint, tx.now),
+    )
+
+
+async def _parts(tx: Tx, claim: Claim) -> dict[int, bytes]:
+    rows = await tx.all(
+        """SELECT part, body FROM idempotent_parts
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
+        (claim.workspace_id, claim.key_id, claim.key),
+    )
+    return {part: bytes(content) for part, content in rows}
 
 
 async def purge(pool: Pool, now: datetime) -> int:

@@ -81,9 +81,14 @@ def status_of(error: TicketryError) -> int:
     return STATUS_OF_CODE.get(error.code) or STATUS_OF_KIND[error.kind]
 
 
+def told(error: TicketryError) -> dict[str, Any]:
+    """What an answer tells of an error."""
+    return {"type": error.kind, "message": error.message, "code": error.code, **error.extras}
+
+
 def render(error: TicketryError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells of an error."""
-    body = {"type": error.kind, "message": error.message, "code": error.code, **error.extras}
+    body = told(error)
     more = dict(headers or {})
     if error.kind == "authentication_error":
         more["WWW-Authenticate"] = "Bearer"
@@ -138,17 +143,20 @@ def _allowed_methods(request: Request) -> list[str]:
     return [method for method in METHODS if known(method)]
 
 
-def crash_problem(request_id: str) -> Response:
-    """The answer to a fault of ours: never a stack trace."""
+def crash(request_id: str) -> TicketryError:
+    """A fault of ours, told without a stack trace."""
     message = "Something went wrong on our side. The request_id helps whoever runs this server to find out what."
-    body = {"type": "api_error", "message": message, "code": "internal_error", "request_id": request_id}
-    return JSONResponse({"error": body}, 500)
+    return TicketryError("internal_error", message, request_id=request_id)
 
 
-def unavailable_problem() -> Response:
-    """The answer while the database cannot be reached."""
-    error = TicketryError("database_unavailable", "The database cannot be reached at the moment", retry_after=2)
-    return render(error)
+def crash_problem(request_id: str) -> Response:
+    """The answer to a fault of ours."""
+    return render(crash(request_id))
+
+
+def unavailable() -> TicketryError:
+    """The database cannot be reached."""
+    return TicketryError("database_unavailable", "The database cannot be reached at the moment", retry_after=2)
 
 
 def problem_of(request: Request, error: Exception) -> Response | None:
@@ -164,7 +172,7 @@ def problem_of(request: Request, error: Exception) -> Response | None:
         return render(TicketryError("database_busy", "This took too long; try again", retry_after=1))
     if isinstance(error, PoolTimeout | psycopg.OperationalError | psycopg.InterfaceError):
         log.error("database unavailable", error=str(error))
-        return unavailable_problem()
+        return render(unavailable())
     return None
 
 

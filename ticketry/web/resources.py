@@ -8,20 +8,31 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool, make_pool
+from ticketry.db.pool import Pool, Share, make_pool
 from ticketry.settings import Settings
 from ticketry.web.news import News
 
 
 @dataclass(slots=True)
 class Resources:
-    """The pool, the clock and the settings of one process; `caches` holds what may be forgotten at any time."""
+    """The pool, the clock and the settings of one process; `caches` holds what may be forgotten at any time.
+
+    Requests that are done in parts work on `lanes` of the pool; `claims` are those that keep an Idempotency-Key locked.
+    """
 
     pool: Pool
     clock: Clock
     settings: Settings
     news: News
     caches: dict[str, Any] = field(default_factory=dict)
+    lanes: Share = field(init=False)
+    claims: Share = field(init=False)
+
+    def __post_init__(self) -> None:
+        # A request in many parts holds a connection while it waits for others: however many such requests come, a
+        # quarter of the pool is left to those that wait for nothing.
+        self.lanes = Share(self.settings.pool_size // 2)
+        self.claims = Share(self.settings.pool_size // 4)
 
 
 def make_resources(settings: Settings, clock: Clock) -> Resources:
