@@ -15,6 +15,7 @@ from procrastinate.jobs import Status
 
 from ticketry.db.pool import unit
 from ticketry.tickets.promises import jobs as promises
+from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
@@ -79,6 +80,17 @@ def make_queue(house: Resources) -> procrastinate.App:
             async with unit(house.pool, house.clock()) as tx:
                 rows = await fold_counts(tx)
             log.debug("folded ticket counts", rows=rows)
+
+    @queue.periodic(cron=EVERY_TEN_SECONDS)
+    @queue.task(name="fold_ticket_marks", queueing_lock="fold_ticket_marks")
+    @alone
+    async def fold_ticket_marks(timestamp: int) -> None:
+        """Fold what changes of tickets have noted into the marks that lists find them by."""
+        rows = marks.FOLDED_AT_ONCE
+        while rows == marks.FOLDED_AT_ONCE:
+            async with unit(house.pool, house.clock()) as tx:
+                rows = await marks.fold(tx)
+            log.debug("folded ticket marks", rows=rows)
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="ring_alarms", queueing_lock="ring_alarms")

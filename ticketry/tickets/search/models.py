@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -134,6 +134,12 @@ class Found(NamedTuple):
 
     total: int
     items: list[str]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...] | None) -> Self:
+        """What a query answered."""
+        assert row is not None
+        return cls(int(row[0]), row[1])
 
 
 class TicketMeta(Meta):

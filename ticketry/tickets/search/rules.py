@@ -19,6 +19,10 @@ MOST_BYTES = 500_000
 """What all these words may measure together: PostgreSQL takes a search of about a megabyte."""
 
 
+MOST_PLAIN = 200
+"""How many words a term may stand for to be found by marks."""
+
+
 class Search(NamedTuple):
     """A search taken apart: all of it must be found."""
 
@@ -27,6 +31,13 @@ class Search(NamedTuple):
     terms: list[str]
     starts: list[str]
     patterns: list[str | None]
+
+
+class Sought(NamedTuple):
+    """What a search means in a workspace: a tsquery, and the words each term stands for if all are plain words."""
+
+    query: str
+    words: list[list[str]] | None
 
 
 def read_search(text: str) -> Search:

@@ -7,8 +7,9 @@ from ticketry.core.errors import ValidationFailed, field_error
 from ticketry.db.paging import page_of
 from ticketry.db.pool import Tx
 from ticketry.tickets.search import store
+from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.models import Cursor, Found, TicketsAsked
-from ticketry.tickets.search.rules import MOST_TERMS, read_search
+from ticketry.tickets.search.rules import MOST_TERMS, Sought, read_search
 
 
 async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> str:
@@ -23,22 +24,24 @@ async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> str:
 
 async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> Found:
     where = store.conditions(asked, actor.workspace_id, tx.now)
+    sought = None if asked.search is None else await _sought(tx, actor, asked.search)
+    if marks.serves(asked, sought):
+        return await marks.found(tx, asked, where, sought)
     if asked.search is None and asked.tags is None:
         return await store.found(tx, asked, where)
-    query = None if asked.search is None else await _search(tx, actor, asked.search)
-    return await store.beside(tx, asked, where, query)
+    return await store.found_beside(tx, asked, where, sought)
 
 
-async def _search(tx: Tx, actor: Actor, text: str) -> str:
+async def _sought(tx: Tx, actor: Actor, text: str) -> Sought:
     asked = read_search(text)
     if len(asked.terms) + len(asked.phrases) + len(asked.numbers) > MOST_TERMS:
         raise ValidationFailed(
             field_error("search", "too_many_terms", f"must be at most {MOST_TERMS} words or phrases")
         )
-    query = await store.tsquery(tx, actor.workspace_id, asked)
-    if query is None:
+    sought = await store.read(tx, actor.workspace_id, asked)
+    if sought is None:
         raise ValidationFailed(field_error("search", "too_many_words", "is a part of too many words; say more of it"))
-    return query
+    return sought
 
 
 def _check_cursor(asked: TicketsAsked) -> None:

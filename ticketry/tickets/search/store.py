@@ -5,17 +5,17 @@ from typing import Any
 
 from ticketry.db.pool import Tx
 from ticketry.tickets.search.models import NOBODY, Cursor, Found, TicketsAsked
-from ticketry.tickets.search.rules import MOST_BYTES, MOST_WORDS, Search
+from ticketry.tickets.search.rules import MOST_BYTES, MOST_PLAIN, MOST_WORDS, Search, Sought
 from ticketry.tickets.store import ITEM_JSON
 
 COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
 FOLDED_AT_ONCE = 50_000
 """So that a backlog, however long, is worked off in pieces that no time limit cuts short."""
-_PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
+PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
 
-_MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
-_OVERDUE = """(t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE
+MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
+OVERDUE = """(t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE
     AND (t.response_met IS NULL AND t.response_due_at < %(now)s
          OR t.resolution_met IS NULL AND t.resolution_due_at < %(now)s))"""
 """Missed at this moment, but not yet found so by anybody."""
@@ -81,23 +81,23 @@ def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditi
         if (value := getattr(asked, name)) is not None:
             where.add(f"t.{column} {sign} %({name})s", **{name: value})
     if asked.sla_breach == "false":
-        where.add(f"NOT {_MISSED} AND NOT coalesce({_OVERDUE}, false)")
+        where.add(f"NOT {MISSED} AND NOT coalesce({OVERDUE}, false)")
     return where
 
 
-def _beside(asked: TicketsAsked, query: str | None) -> list[str]:
+def beside(asked: TicketsAsked) -> list[str]:
     """The filters on the words and tags that stand beside a ticket."""
-    words = ["w.words @@ %(query)s::tsquery"] if query is not None else []
+    words = ["w.words @@ %(query)s::tsquery"] if asked.search is not None else []
     return words + (["w.tags @> %(tags)s::text[]"] if asked.tags else [])
 
 
-def _order(asked: TicketsAsked) -> str:
+def order(asked: TicketsAsked) -> str:
     direction = asked.sort_order.upper()
     empty_last = " NULLS LAST" if asked.sort_by == "due_date" else ""
     return f"t.{asked.sort_by} {direction}{empty_last}, t.id {direction}"
 
 
-def _places(cursor: Cursor | None) -> list[str]:
+def places(cursor: Cursor | None) -> list[str]:
     """What comes after the cursor, as sets that do not meet. Empty due dates come last in either direction."""
     if cursor is None:
         return ["true"]
@@ -108,11 +108,11 @@ def _places(cursor: Cursor | None) -> list[str]:
     return [later, f"{column} IS NULL"] if cursor.sort_by == "due_date" else [later]
 
 
-def _place_params(cursor: Cursor | None) -> dict[str, Any]:
+def place_params(cursor: Cursor | None) -> dict[str, Any]:
     return {} if cursor is None else {"after": cursor.place, "after_id": cursor.id}
 
 
-def _limit(asked: TicketsAsked, offset: int) -> str:
+def limit(asked: TicketsAsked, offset: int) -> str:
     """One more than the page holds tells whether there is a next one. Written out: PostgreSQL then keeps the plan."""
     return f"LIMIT {asked.per_page + 1}" + (f" OFFSET {offset}" if offset else "")
 
@@ -120,52 +120,47 @@ def _limit(asked: TicketsAsked, offset: int) -> str:
 async def found(tx: Tx, asked: TicketsAsked, where: Conditions) -> Found:
     """The items of the page asked for, one more if there is one, and how many match: in one look, so of one moment."""
     everything = _total(asked, where)
-    items = f"SELECT {ITEM_JSON} FROM ({_page(asked, where)}) t ORDER BY {_order(asked)}"
-    params = {**where.params, **everything.params, **_place_params(asked.after)}
-    return _found(await tx.one(f"SELECT 0 {everything.text}, ARRAY({items})", params))
-
-
-def _found(row: tuple[Any, ...] | None) -> Found:
-    assert row is not None
-    return Found(int(row[0]), row[1])
+    items = f"SELECT {ITEM_JSON} FROM ({_page(asked, where)}) t ORDER BY {order(asked)}"
+    params = {**where.params, **everything.params, **place_params(asked.after)}
+    return Found.of(await tx.one(f"SELECT 0 {everything.text}, ARRAY({items})", params))
 
 
 def _page(asked: TicketsAsked, where: Conditions) -> str:
-    order = _order(asked)
-    breached = [_MISSED, _OVERDUE] if asked.sla_breach == "true" else ["true"]
-    sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in _places(asked.after)]
+    by = order(asked)
+    breached = [MISSED, OVERDUE] if asked.sla_breach == "true" else ["true"]
+    sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in places(asked.after)]
     chosen = "SELECT t.* FROM tickets t WHERE "
     if len(sets) == 1:
-        return f"{chosen}{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
+        return f"{chosen}{sets[0]} ORDER BY {by} {limit(asked, asked.offset)}"
     # Sets that do not meet, each by an index of its own: together they would be found by none.
-    each = [f"({chosen}{one} ORDER BY {order} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
-    return f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {order} {_limit(asked, asked.offset)}"
+    each = [f"({chosen}{one} ORDER BY {by} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
+    return f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {by} {limit(asked, asked.offset)}"
 
 
-async def beside(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | None) -> Found:
+async def found_beside(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought | None) -> Found:
     """The page of a list that is narrowed by words or tags, and its total, in one look at those.
 
     The words are found first, whatever else is asked: how many tickets hold a word is no guess of the planner's.
     """
-    tests = " AND ".join(_beside(asked, query))
+    tests = " AND ".join(beside(asked))
     ctes = f"""found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w
         WHERE w.workspace_id = %(workspace_id)s AND {tests})"""
     kept = "found" if _only(asked, {"search", "tags"}) and asked.sort_by == "created_at" else "kept"
     if kept == "kept":
-        more = f"{_MISSED} IS TRUE OR {_OVERDUE}" if asked.sla_breach == "true" else "true"
+        more = f"{MISSED} IS TRUE OR {OVERDUE}" if asked.sla_breach == "true" else "true"
         ctes += f""", kept AS MATERIALIZED (SELECT t.id, t.{asked.sort_by} FROM found f
             JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.id = f.id WHERE {where.text} AND ({more}))"""
-    place = " OR ".join(_places(asked.after))
-    params = {**where.params, **_place_params(asked.after), "query": query, "tags": asked.tags}
-    chosen = f"SELECT t.id FROM {kept} t WHERE {place} ORDER BY {_order(asked)} {_limit(asked, asked.offset)}"
+    place = " OR ".join(places(asked.after))
+    params = {**where.params, **place_params(asked.after), "query": sought and sought.query, "tags": asked.tags}
+    chosen = f"SELECT t.id FROM {kept} t WHERE {place} ORDER BY {order(asked)} {limit(asked, asked.offset)}"
     items = f"""SELECT {ITEM_JSON} FROM tickets t WHERE t.workspace_id = %(workspace_id)s
-        AND t.id = ANY(ARRAY({chosen})) ORDER BY {_order(asked)}"""
-    return _found(await tx.one(f"WITH {ctes} SELECT (SELECT count(*) FROM {kept}), ARRAY({items})", params))
+        AND t.id = ANY(ARRAY({chosen})) ORDER BY {order(asked)}"""
+    return Found.of(await tx.one(f"WITH {ctes} SELECT (SELECT count(*) FROM {kept}), ARRAY({items})", params))
 
 
 def _only(asked: TicketsAsked, names: set[str]) -> bool:
     """Whether the list is narrowed by nothing but these."""
-    given = asked.model_fields_set - _PAGING
+    given = asked.model_fields_set - PAGING
     return {name for name in given if getattr(asked, name) is not None} <= names
 
 
@@ -173,7 +168,7 @@ def _total(asked: TicketsAsked, where: Conditions) -> _Sum:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
     everything = _Sum()
     if not _only(asked, {*COUNTED, "sla_breach"}):
-        more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
+        more = f" AND ({MISSED} IS TRUE OR {OVERDUE})" if asked.sla_breach == "true" else ""
         everything.add("+", f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
         return everything
     if asked.sla_breach != "true":
@@ -256,19 +251,23 @@ async def fold_counts(tx: Tx) -> int:
     )
 
 
-async def tsquery(tx: Tx, workspace_id: str, asked: Search) -> str | None:
+async def read(tx: Tx, workspace_id: str, asked: Search) -> Sought | None:
     """The search as a tsquery: every phrase, every number, every term as a word, its beginning or a part of one.
 
     None if a term is a part of too many words. Words that begin with it are not counted, one look-up finds them all.
+    Where every term is a plain word (or the beginning or a part of some), those words as well: terms with signs in them
+    are several words in a row, and numbers are not in the vocabulary.
     """
     row = await tx.one(
         """WITH term AS (
                SELECT to_tsquery('simple', quote_lexeme(term) || ':*') AS query, term, start, pattern
                FROM unnest(%(terms)s::text[], %(starts)s::text[], %(patterns)s::text[]) AS t (term, start, pattern)),
-           part (query, words, bytes) AS (
-               SELECT phraseto_tsquery('simple', phrase), 0, 0 FROM unnest(%(phrases)s::text[]) AS p (phrase)
+           part (query, words, bytes, plain) AS (
+               SELECT phraseto_tsquery('simple', phrase), 0, 0, NULL::text[]
+               FROM unnest(%(phrases)s::text[]) AS p (phrase)
                UNION ALL
-               SELECT quote_lexeme('tick-' || number)::tsquery, 0, 0 FROM unnest(%(numbers)s::text[]) AS n (number)
+               SELECT quote_lexeme('tick-' || number)::tsquery, 0, 0, NULL
+               FROM unnest(%(numbers)s::text[]) AS n (number)
                UNION ALL
                SELECT CASE WHEN numnode(t.query) = 0 THEN t.query
                       ELSE t.query || (quote_lexeme(t.start) || ':*')::tsquery END
@@ -277,17 +276,30 @@ async def tsquery(tx: Tx, workspace_id: str, asked: Search) -> str | None:
                          ELSE ''::tsquery END
                       || CASE WHEN holding.words <= %(most_words)s AND holding.bytes <= %(most_bytes)s
                          THEN holding.query::tsquery ELSE ''::tsquery END,
-                      holding.words, holding.bytes
+                      holding.words, holding.bytes,
+                      CASE WHEN numnode(t.query) = 1
+                           AND tsvector_to_array(to_tsvector('simple', t.term)) = ARRAY[t.start]
+                           AND t.start !~ '^(t|ti|tic|tick)?-?[0-9]*$'
+                           AND holding.words + coalesce(cardinality(beginning.so), 0) <= %(most_plain)s
+                      THEN holding.so || beginning.so END
                FROM term t CROSS JOIN LATERAL (
                    SELECT coalesce(string_agg(quote_lexeme(word), '|'), '') AS query, count(*) AS words,
-                          coalesce(sum(octet_length(word)), 0) AS bytes
+                          coalesce(sum(octet_length(word)), 0) AS bytes, coalesce(array_agg(word), '{}') AS so
                    FROM (SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
                          AND v.word LIKE t.pattern AND NOT starts_with(v.word, t.start)
-                         LIMIT %(most_words)s + 1) AS v) AS holding)
+                         LIMIT %(most_words)s + 1) AS v) AS holding
+               CROSS JOIN LATERAL (
+                   SELECT ARRAY(SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
+                                AND v.word >= t.start AND v.word < t.start || chr(1114111)
+                                LIMIT %(most_plain)s + 1) AS so) AS beginning)
            SELECT string_agg('(' || query::text || ')', ' & ') FILTER (WHERE numnode(query) > 0),
-                  coalesce(max(words) > %(most_words)s OR sum(bytes) > %(most_bytes)s, false)
+                  coalesce(max(words) > %(most_words)s OR sum(bytes) > %(most_bytes)s, false),
+                  CASE WHEN bool_and(plain IS NOT NULL) THEN jsonb_agg(to_jsonb(plain)) END
            FROM part""",
-        {"workspace_id": workspace_id, "most_words": MOST_WORDS, "most_bytes": MOST_BYTES, **asked._asdict()},
-    )
+        {
+            "workspace_id": workspace_id, "most_words": MOST_WORDS, "most_bytes": MOST_BYTES, "most_plain": MOST_PLAIN,
+            **asked._asdict(),
+        },
+    )  # fmt: skip
     assert row is not None
-    return None if row[1] else str(row[0] or "")
+    return None if row[1] else Sought(str(row[0] or ""), row[2])
