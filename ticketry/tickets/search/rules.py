@@ -1,6 +1,7 @@
 """What the words of a search mean."""
 
 import re
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from ticketry.core.text import like
@@ -52,3 +53,13 @@ def read_search(text: str) -> Search:
 
 def _pattern(term: str) -> str | None:
     return like(term) if len(term) >= PART_LENGTH or (len(term) > 1 and not term.isascii()) else None
+
+
+def whole_days(after: datetime | None, before: datetime | None) -> tuple[date | None, date | None] | None:
+    """The first and the last day (UTC) that lie wholly between two instants, both included; None if there is none."""
+    try:
+        first = None if after is None else (after + timedelta(days=1, seconds=-1)).date()
+        last = None if before is None else (before + timedelta(seconds=1)).date() - timedelta(days=1)
+    except OverflowError:
+        return None
+    return None if first is not None and last is not None and first > last else (first, last)

@@ -1,11 +1,11 @@
 """The list of tickets in SQL: conditions, order, place, and exact totals that do not count the table."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from ticketry.db.pool import Tx
 from ticketry.tickets.search.models import NOBODY, Cursor, Found, TicketsAsked
-from ticketry.tickets.search.rules import MOST_BYTES, MOST_PLAIN, MOST_WORDS, Search, Sought
+from ticketry.tickets.search.rules import MOST_BYTES, MOST_PLAIN, MOST_WORDS, Search, Sought, whole_days
 from ticketry.tickets.store import ITEM_JSON
 
 COUNTED = ("status", "priority", "category", "assigned_to")
@@ -46,9 +46,9 @@ class _Sum:
         self.text = ""
         self.params: dict[str, Any] = {}
 
-    def add(self, sign: str, query: str, params: dict[str, Any]) -> None:
+    def add(self, query: str, params: dict[str, Any]) -> None:
         """One more summand."""
-        self.text += f" {sign} coalesce(({query}), 0)"
+        self.text += f" + coalesce(({query}), 0)"
         self.params |= params
 
 
@@ -167,34 +167,30 @@ def _only(asked: TicketsAsked, names: set[str]) -> bool:
 def _total(asked: TicketsAsked, where: Conditions) -> _Sum:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
     everything = _Sum()
-    if not _only(asked, {*COUNTED, "sla_breach"}):
-        more = f" AND ({MISSED} IS TRUE OR {OVERDUE})" if asked.sla_breach == "true" else ""
-        everything.add("+", f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
-        return everything
-    if asked.sla_breach != "true":
+    days = whole_days(asked.created_after, asked.created_before)
+    if _only(asked, set(COUNTED)):
         _add_counted(everything, asked, where)
-    if asked.sla_breach is not None:
-        sign = "+" if asked.sla_breach == "true" else "-"
-        _add_counted(everything, asked, where, sign, missed=True)
-        _add_overdue(everything, asked, where, sign)
+    elif days is not None and _only(asked, {"created_after", "created_before"}):
+        _add_days(everything, asked, where, *days)
+    else:
+        more = f" AND ({MISSED} IS TRUE OR {OVERDUE})" if asked.sla_breach == "true" else ""
+        everything.add(f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
     return everything
 
 
-def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str = "+", *, missed: bool = False) -> None:
+def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions) -> None:
     """From the counters: those of one facet where no more is asked, else those of all of them together."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "= ''")
-    if missed:
-        facets.add("t.missed")
     named = [name for name in COUNTED if getattr(asked, name) is not None]
-    if len(named) + missed <= 1:
-        facet, values = _rollup(asked, named[0]) if named else ("missed", ["true"]) if missed else ("all", [""])
-        query = f"""SELECT sum(tickets) FROM ticket_rollups WHERE workspace_id = %(workspace_id)s
-                    AND facet = %(facet_{missed})s AND value = ANY(%(values_{missed})s)"""
-        sum_.add(sign, query, {f"facet_{missed}": facet, f"values_{missed}": values})
+    if len(named) <= 1:
+        facet, values = _rollup(asked, named[0]) if named else ("all", [""])
+        query = """SELECT sum(tickets) FROM ticket_rollups WHERE workspace_id = %(workspace_id)s
+                   AND facet = %(facet)s AND value = ANY(%(values)s)"""
+        sum_.add(query, {"facet": facet, "values": values})
     else:
-        sum_.add(sign, f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}", facets.params)
-    sum_.add(sign, f"SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}", facets.params)
+        sum_.add(f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}", facets.params)
+    sum_.add(f"SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}", facets.params)
 
 
 def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
@@ -202,17 +198,18 @@ def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
     return facet, ["" if facet == "assigned_to" and value == NOBODY else value for value in values]
 
 
-def _add_overdue(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str) -> None:
-    """Tickets overdue at this moment whom nobody has found so yet: few, for the next timer does."""
-    facets = Conditions(where.params["workspace_id"], where.params["now"])
-    _facets(asked, facets, "t", "IS NULL")
-    undecided = "t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE"
-    each = [
-        f"""SELECT t.id FROM tickets t WHERE {facets.text} AND {undecided}
-            AND t.{name}_met IS NULL AND t.{name}_due_at < %(now)s"""
-        for name in ("response", "resolution")
-    ]
-    sum_.add(sign, f"SELECT count(*) FROM ({' UNION '.join(each)}) t", facets.params)
+def _add_days(sum_: _Sum, asked: TicketsAsked, where: Conditions, first: date | None, last: date | None) -> None:
+    """Whole days from the counters; what lies before the first and after the last of them by index."""
+    begin = datetime.combine(first or date.min, time.min, UTC)
+    end = datetime.combine(last or date.max, time.max, UTC)
+    params = {**where.params, "first": str(begin.date()), "last": str(end.date()), "begin": begin, "end": end}
+    counters = "SELECT sum(tickets) FROM {} WHERE workspace_id = %(workspace_id)s AND {} BETWEEN %(first)s AND %(last)s"
+    sum_.add(counters.format("ticket_rollups", "facet = 'day' AND value"), params)
+    sum_.add(counters.format("ticket_count_changes", "to_char(day, 'YYYY-MM-DD')"), params)
+    if asked.created_after is not None:
+        sum_.add(f"SELECT count(*) FROM tickets t WHERE {where.text} AND t.created_at < %(begin)s", params)
+    if asked.created_before is not None:
+        sum_.add(f"SELECT count(*) FROM tickets t WHERE {where.text} AND t.created_at > %(end)s", params)
 
 
 async def _number(tx: Tx, query: str, params: dict[str, Any]) -> int:
@@ -243,8 +240,9 @@ async def fold_counts(tx: Tx) -> int:
                INSERT INTO ticket_rollups AS r (workspace_id, facet, value, tickets)
                SELECT workspace_id, f.facet, f.value, sum(tickets)
                FROM taken, LATERAL (VALUES ('all', ''), ('status', status), ('priority', priority::text),
-                   ('category', category), ('assigned_to', assigned_to), ('missed', missed::text)) AS f (facet, value)
-               GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
+                   ('category', category), ('assigned_to', assigned_to), ('missed', missed::text),
+                   ('day', to_char(day, 'YYYY-MM-DD'))) AS f (facet, value)
+               WHERE f.value IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
                ON CONFLICT (workspace_id, facet, value) DO UPDATE SET tickets = r.tickets + excluded.tickets)
            SELECT count(*) FROM taken""",
         {"most": FOLDED_AT_ONCE},
@@ -259,47 +257,45 @@ async def read(tx: Tx, workspace_id: str, asked: Search) -> Sought | None:
     are several words in a row, and numbers are not in the vocabulary.
     """
     row = await tx.one(
-        """WITH term AS (
+        f"""WITH term AS (
                SELECT to_tsquery('simple', quote_lexeme(term) || ':*') AS query, term, start, pattern
-               FROM unnest(%(terms)s::text[], %(starts)s::text[], %(patterns)s::text[]) AS t (term, start, pattern)),
+               FROM unnest((SELECT %(terms)s::text[]), (SELECT %(starts)s::text[]), (SELECT %(patterns)s::text[]))
+                   AS t (term, start, pattern)),
            part (query, words, bytes, plain) AS (
                SELECT phraseto_tsquery('simple', phrase), 0, 0, NULL::text[]
-               FROM unnest(%(phrases)s::text[]) AS p (phrase)
+               FROM unnest((SELECT %(phrases)s::text[])) AS p (phrase)
                UNION ALL
                SELECT quote_lexeme('tick-' || number)::tsquery, 0, 0, NULL
-               FROM unnest(%(numbers)s::text[]) AS n (number)
+               FROM unnest((SELECT %(numbers)s::text[])) AS n (number)
                UNION ALL
                SELECT CASE WHEN numnode(t.query) = 0 THEN t.query
                       ELSE t.query || (quote_lexeme(t.start) || ':*')::tsquery END
                       -- "A-77" holds the number -77
                       || CASE WHEN t.term ~ '^[0-9]' THEN to_tsquery('simple', quote_lexeme('-' || t.term) || ':*')
                          ELSE ''::tsquery END
-                      || CASE WHEN holding.words <= %(most_words)s AND holding.bytes <= %(most_bytes)s
+                      || CASE WHEN holding.words <= {MOST_WORDS} AND holding.bytes <= {MOST_BYTES}
                          THEN holding.query::tsquery ELSE ''::tsquery END,
                       holding.words, holding.bytes,
                       CASE WHEN numnode(t.query) = 1
                            AND tsvector_to_array(to_tsvector('simple', t.term)) = ARRAY[t.start]
                            AND t.start !~ '^(t|ti|tic|tick)?-?[0-9]*$'
-                           AND holding.words + coalesce(cardinality(beginning.so), 0) <= %(most_plain)s
+                           AND holding.words + coalesce(cardinality(beginning.so), 0) <= {MOST_PLAIN}
                       THEN holding.so || beginning.so END
                FROM term t CROSS JOIN LATERAL (
                    SELECT coalesce(string_agg(quote_lexeme(word), '|'), '') AS query, count(*) AS words,
-                          coalesce(sum(octet_length(word)), 0) AS bytes, coalesce(array_agg(word), '{}') AS so
+                          coalesce(sum(octet_length(word)), 0) AS bytes, coalesce(array_agg(word), '{{}}') AS so
                    FROM (SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
                          AND v.word LIKE t.pattern AND NOT starts_with(v.word, t.start)
-                         LIMIT %(most_words)s + 1) AS v) AS holding
+                         LIMIT {MOST_WORDS} + 1) AS v) AS holding
                CROSS JOIN LATERAL (
                    SELECT ARRAY(SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
                                 AND v.word >= t.start AND v.word < t.start || chr(1114111)
-                                LIMIT %(most_plain)s + 1) AS so) AS beginning)
+                                LIMIT {MOST_PLAIN} + 1) AS so) AS beginning)
            SELECT string_agg('(' || query::text || ')', ' & ') FILTER (WHERE numnode(query) > 0),
-                  coalesce(max(words) > %(most_words)s OR sum(bytes) > %(most_bytes)s, false),
+                  coalesce(max(words) > {MOST_WORDS} OR sum(bytes) > {MOST_BYTES}, false),
                   CASE WHEN bool_and(plain IS NOT NULL) THEN jsonb_agg(to_jsonb(plain)) END
            FROM part""",
-        {
-            "workspace_id": workspace_id, "most_words": MOST_WORDS, "most_bytes": MOST_BYTES, "most_plain": MOST_PLAIN,
-            **asked._asdict(),
-        },
-    )  # fmt: skip
+        {"workspace_id": workspace_id, **asked._asdict()},
+    )
     assert row is not None
     return None if row[1] else Sought(str(row[0] or ""), row[2])

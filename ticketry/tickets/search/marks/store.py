@@ -34,6 +34,9 @@ _LATE = """
         AND t.resolution_due_at < %(now)s AND t.response_met IS NOT FALSE"""
 """Overdue at this moment and not yet found so: few, for the next timer does."""
 
+_TICKET = "SELECT t.* FROM tickets t WHERE t.workspace_id = %(workspace_id)s AND t.number = {}.number OFFSET 0"
+"""One by one, whatever the planner thinks of how many there may be."""
+
 
 def serves(asked: TicketsAsked, sought: Sought | None) -> bool:
     """Whether marks tell which tickets are meant. A search must be for plain words."""
@@ -56,10 +59,14 @@ def _sets(asked: TicketsAsked, sought: Sought | None) -> list[list[str]]:
 
 
 def _borne(count: int) -> str:
-    """What tickets of each stretch bear one of the marks of every set."""
+    """What tickets of each stretch bear one of the marks of every set.
+
+    The sub-select hides the marks from the planner, who would else think anew about every call, for no other plan.
+    """
     each = [
         f"""(SELECT m.stretch, bit_or(m.tickets) AS tickets FROM ticket_marks m
-            WHERE m.workspace_id = %(workspace_id)s AND m.mark = ANY(%(marks_{n})s::text[]) GROUP BY 1) s{n}"""
+            WHERE m.workspace_id = %(workspace_id)s AND m.mark = ANY((SELECT %(marks_{n})s::text[])::text[])
+            GROUP BY 1) s{n}"""
         for n in range(count)
     ]
     joined = " ".join([each[0], *(f"JOIN {one} USING (stretch)" for one in each[1:])])
@@ -93,10 +100,11 @@ def _unsettled(asked: TicketsAsked, where: Conditions) -> str:
     if asked.sla_breach == "true":
         tests.append(f"({MISSED} IS TRUE OR {OVERDUE})")
     tests += beside(asked)
-    words = "JOIN ticket_words w ON w.workspace_id = t.workspace_id AND w.ticket_id = t.id" if beside(asked) else ""
-    return f"""SELECT d.number FROM unsettled d
-        JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.number = d.number {words}
-        WHERE {" AND ".join(tests)}"""
+    words = """CROSS JOIN LATERAL (
+            SELECT w.words, w.tags FROM ticket_words w
+            WHERE w.workspace_id = %(workspace_id)s AND w.ticket_id = t.id OFFSET 0) w"""
+    return f"""SELECT t.number FROM unsettled d CROSS JOIN LATERAL ({_TICKET.format("d")}) t
+        {words if beside(asked) else ""} WHERE {" AND ".join(tests)}"""
 
 
 async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought | None) -> Found:
@@ -127,8 +135,7 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought |
             EXCEPT SELECT number FROM doubtful
             UNION ALL SELECT number FROM looked_at)"""
     place = " OR ".join(f"({one})" for one in places(asked.after))
-    page = f"""SELECT t.* FROM chosen c CROSS JOIN LATERAL (
-            SELECT t.* FROM tickets t WHERE t.workspace_id = %(workspace_id)s AND t.number = c.number OFFSET 0) t
+    page = f"""SELECT t.* FROM chosen c CROSS JOIN LATERAL ({_TICKET.format("c")}) t
         WHERE {place} ORDER BY {order(asked)} {limit(asked, asked.offset)}"""
     total = """coalesce((SELECT sum(bit_count(tickets)) FROM borne), 0) - (SELECT count(*) FROM doubtful)
         + (SELECT count(*) FROM looked_at)"""
