@@ -29,7 +29,8 @@ INSERT INTO tickets (workspace_id, id, number, subject, description, priority, s
     sla_since, resolution_due_at, response_met)
 SELECT 'ws_1', 'ticket_' || n, n * 50, CASE WHEN n %% 3 = 0 THEN 'Needle' ELSE 'Straw' END, 'Said', 1 + n %% 4, 'open',
     CASE WHEN n %% 5 = 0 THEN ARRAY['vip', 'eu'] ELSE ARRAY['eu'] END, at, at, at, at + interval '70 days', n %% 7 > 0
-FROM generate_series(%s::integer, %s::integer) AS n, LATERAL (SELECT timestamptz '2025-01-01Z' + n * interval '2 hours' AS at) g
+FROM generate_series(%s::integer, %s::integer) AS n,
+    LATERAL (SELECT timestamptz '2025-01-01Z' + n * interval '2 hours' AS at) g
 """
 CHANGE = (
     "UPDATE tickets SET subject = 'Straw', tags = '{vip}', priority = 1 WHERE workspace_id = 'ws_1' AND number = 450"

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
+import psycopg
 import pytest
 from conftest import House
 from hypothesis import given, settings
@@ -56,10 +57,10 @@ def made(rng: random.Random, n: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def stock(house: House) -> House:
     rng = random.Random(5)
-    for n in range(COUNT):
-        house.sql(
-            STOCK.replace("at + %(due)s", "at + %(due)s::interval"), {"ws": house.cast.workspace_id, **made(rng, n)}
-        )
+    text = STOCK.replace("at + %(due)s", "at + %(due)s::interval")
+    with psycopg.connect(house.database_url) as conn:
+        for n in range(COUNT):
+            conn.execute(text, {"ws": house.cast.workspace_id, **made(rng, n)})  # type: ignore[call-overload]
     house.sql("SELECT setval(format('numbers.%%I', %s::text)::regclass, 400000)", (house.cast.workspace_id,))
     return house
 
@@ -261,6 +262,17 @@ def test_a_fold_leaves_nothing_behind_and_two_do_not_meet(stock: House, monkeypa
     expected = stock.sql("SELECT count(*) FROM tickets WHERE workspace_id = %s AND 'eu' = ANY(tags)", (stock.cast.workspace_id,))  # fmt: skip  # noqa: E501
     found = stock.sql("SELECT sum(bit_count(tickets)) FROM ticket_marks WHERE workspace_id = %s AND mark = 't:eu'", (stock.cast.workspace_id,))  # fmt: skip  # noqa: E501
     assert found == expected
+
+
+def test_a_word_or_tag_that_was_taken_back_leaves_no_mark(stock: House) -> None:
+    ticket = stock.ticket(subject="Confidential", tags=["secret"])
+    stock.run(marks.fold)
+    left = "SELECT count(*) FROM ticket_marks WHERE mark IN ('w:confidential', 't:secret') OR bit_count(tickets) = 0"
+    assert stock.sql(left) == [(2,)]
+    body = {"subject": "Plain", "tags": []}
+    assert stock.client(stock.cast.admin).patch(f"/v1/tickets/{ticket['id']}", json=body).status_code == 200
+    stock.run(marks.fold)
+    assert stock.sql(left) == [(0,)]
 
 
 def test_marks_are_of_ones_own_workspace(stock: House) -> None:

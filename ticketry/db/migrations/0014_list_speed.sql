@@ -81,13 +81,16 @@ CREATE FUNCTION fold_ticket_marks(most integer) RETURNS bigint LANGUAGE sql AS $
                bits_set((number & 16383)::integer, 1) FILTER (WHERE given) AS given,
                bits_set((number & 16383)::integer, 1) FILTER (WHERE NOT given) AS gone
         FROM said GROUP BY 1, 2, 3),
+    -- A mark that nobody bears any more leaves nothing behind, for instance of a word that was taken back.
+    emptied AS (
+        DELETE FROM ticket_marks m USING touched t
+        WHERE m.workspace_id = t.workspace_id AND m.mark = t.mark AND m.stretch = t.stretch
+          AND bit_count((m.tickets & ~t.gone) | t.given) = 0),
     folded AS (
         INSERT INTO ticket_marks AS m (workspace_id, mark, stretch, tickets)
-        SELECT t.workspace_id, t.mark, t.stretch,
-               (coalesce(m.tickets, 0::bit(16384)) & ~coalesce(t.gone, 0::bit(16384)))
-               | coalesce(t.given, 0::bit(16384))
+        SELECT t.workspace_id, t.mark, t.stretch, coalesce(m.tickets & ~t.gone, 0::bit(16384)) | t.given
         FROM touched t LEFT JOIN ticket_marks m USING (workspace_id, mark, stretch)
-        WHERE t.given IS NOT NULL OR m.tickets IS NOT NULL
+        WHERE bit_count(coalesce(m.tickets & ~t.gone, 0::bit(16384)) | t.given) > 0
         ON CONFLICT (workspace_id, mark, stretch) DO UPDATE SET tickets = excluded.tickets
         WHERE m.tickets <> excluded.tickets)
     SELECT count(*) FROM taken

@@ -128,12 +128,15 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions) -> Found:
 def _page(asked: TicketsAsked, where: Conditions) -> str:
     by = order(asked)
     breached = [MISSED, OVERDUE] if asked.sla_breach == "true" else ["true"]
-    sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in places(asked.after)]
-    chosen = "SELECT t.* FROM tickets t WHERE "
+    sets = [
+        f"SELECT t.* FROM tickets t WHERE {where.text} AND {one} AND {place}"
+        for one in breached
+        for place in places(asked.after)
+    ]
     if len(sets) == 1:
-        return f"{chosen}{sets[0]} ORDER BY {by} {limit(asked, asked.offset)}"
+        return f"{sets[0]} ORDER BY {by} {limit(asked, asked.offset)}"
     # Sets that do not meet, each by an index of its own: together they would be found by none.
-    each = [f"({chosen}{one} ORDER BY {by} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
+    each = [f"({one} ORDER BY {by} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
     return f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {by} {limit(asked, asked.offset)}"
 
 

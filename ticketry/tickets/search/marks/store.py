@@ -12,7 +12,6 @@ from ticketry.tickets.search.store import (
     OVERDUE,
     PAGING,
     Conditions,
-    beside,
     limit,
     order,
     place_params,
@@ -101,12 +100,16 @@ def _unsettled(asked: TicketsAsked, where: Conditions) -> str:
     tests = [where.text]
     if asked.sla_breach == "true":
         tests.append(f"({MISSED} IS TRUE OR {OVERDUE})")
-    tests += beside(asked)
-    words = """CROSS JOIN LATERAL (
-            SELECT w.words, w.tags FROM ticket_words w
+    if asked.tags is not None:
+        tests.append("t.tags @> %(tags)s::text[]")
+    words = ""
+    if asked.search is not None:
+        words = """CROSS JOIN LATERAL (
+            SELECT w.words FROM ticket_words w
             WHERE w.workspace_id = %(workspace_id)s AND w.ticket_id = t.id OFFSET 0) w"""
+        tests.append("w.words @@ %(query)s::tsquery")
     return f"""SELECT t.number FROM unsettled d CROSS JOIN LATERAL ({_TICKET.format("d")}) t
-        {words if beside(asked) else ""} WHERE {" AND ".join(tests)}"""
+        {words} WHERE {" AND ".join(tests)}"""
 
 
 async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought | None) -> Found:
