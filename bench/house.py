@@ -18,6 +18,7 @@ from bench.rows import AGENTS, TICKETS_A_CONTACT, Desk, Row, contact_of, event_o
 from bench.server import Served, ticketry
 from ticketry.commands.database import run_on
 from ticketry.db.embedded import embedded
+from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.store import fold_counts
 
 CHUNK = 5_000
@@ -60,7 +61,7 @@ class House:
                 first = self._numbers(conn, count)
                 desk = Desk(self.workspace_id, datetime.now(UTC), first, count, contacts, all_open)
                 self._copy(conn, desk, title)
-            while run_on(url, fold_counts):
+            while run_on(url, fold_counts) or run_on(url, marks.fold):
                 pass
             self._tidy(url)
         return first

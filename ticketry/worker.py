@@ -18,6 +18,7 @@ from ticketry.db.pool import unit
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
 from ticketry.tickets.promises import jobs as promises
+from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
@@ -80,12 +81,13 @@ def make_queue(house: Resources) -> procrastinate.App:
     @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")
     @alone
     async def fold_ticket_counts(timestamp: int) -> None:
-        """Fold the differences that changes of tickets have left into the counts that lists take their totals from."""
-        rows = FOLDED_AT_ONCE
-        while rows == FOLDED_AT_ONCE:
-            async with unit(house.pool, house.clock()) as tx:
-                rows = await fold_counts(tx)
-            log.debug("folded ticket counts", rows=rows)
+        """Fold what changes of tickets have left into the counts and marks that lists read."""
+        for fold, most in ((fold_counts, FOLDED_AT_ONCE), (marks.fold, marks.FOLDED_AT_ONCE)):
+            rows = most
+            while rows == most:
+                async with unit(house.pool, house.clock()) as tx:
+                    rows = await fold(tx)
+                log.debug("folded", what=fold.__module__, rows=rows)
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="ring_alarms", queueing_lock="ring_alarms")

@@ -4,7 +4,7 @@ import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
@@ -97,6 +97,19 @@ class TicketsAsked(PageIn):
     def after(self) -> Cursor | None:
         """Where the walk stands."""
         return None if self.cursor is None else read_cursor(self.cursor)
+
+
+class Found(NamedTuple):
+    """How many tickets match, and a page of them as JSON texts (see `TicketItem`), one more if there is a next page."""
+
+    total: int
+    items: list[str]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...] | None) -> Self:
+        """What a query answered."""
+        assert row is not None
+        return cls(int(row[0]), row[1])
 
 
 class TicketMeta(Meta):

@@ -1,6 +1,7 @@
 """What the words of a search mean."""
 
 import re
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from ticketry.core.text import like
@@ -19,6 +20,10 @@ MOST_BYTES = 500_000
 """What all these words may measure together: PostgreSQL takes a search of about a megabyte."""
 
 
+MOST_PLAIN = 200
+"""How many words a term may stand for to be found by marks."""
+
+
 class Search(NamedTuple):
     """A search taken apart: all of it must be found."""
 
@@ -27,6 +32,13 @@ class Search(NamedTuple):
     terms: list[str]
     starts: list[str]
     patterns: list[str | None]
+
+
+class Sought(NamedTuple):
+    """What a search means in a workspace: a tsquery, and the words each term stands for if all are plain words."""
+
+    query: str
+    words: list[list[str]] | None
 
 
 def read_search(text: str) -> Search:
@@ -41,3 +53,13 @@ def read_search(text: str) -> Search:
 
 def _pattern(term: str) -> str | None:
     return like(term) if len(term) >= PART_LENGTH or (len(term) > 1 and not term.isascii()) else None
+
+
+def whole_days(after: datetime | None, before: datetime | None) -> tuple[date | None, date | None] | None:
+    """The first and the last day (UTC) that lie wholly between two instants, both included; None if there is none."""
+    try:
+        first = None if after is None else (after + timedelta(days=1, seconds=-1)).date()
+        last = None if before is None else (before + timedelta(seconds=1)).date() - timedelta(days=1)
+    except OverflowError:
+        return None
+    return None if first is not None and last is not None and first > last else (first, last)

@@ -1,23 +1,21 @@
 """The list of tickets in SQL: conditions, order, place, and exact totals that do not count the table."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from ticketry.db.pool import Tx
-from ticketry.tickets.models import Ticket
-from ticketry.tickets.search.models import NOBODY, Cursor, TicketsAsked
-from ticketry.tickets.search.rules import MOST_BYTES, MOST_WORDS, Search
-from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
+from ticketry.tickets.search.models import NOBODY, Cursor, Found, TicketsAsked
+from ticketry.tickets.search.rules import MOST_BYTES, MOST_PLAIN, MOST_WORDS, Search, Sought, whole_days
+from ticketry.tickets.store import ITEM_JSON
 
-_ITEM_COLUMNS = TICKET_COLUMNS.replace("t.description,", "'' AS description,")
 COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
 FOLDED_AT_ONCE = 50_000
 """So that a backlog, however long, is worked off in pieces that no time limit cuts short."""
-_PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
+PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
 
-_MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
-_OVERDUE = """(t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE
+MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
+OVERDUE = """(t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE
     AND (t.response_met IS NULL AND t.response_due_at < %(now)s
          OR t.resolution_met IS NULL AND t.resolution_due_at < %(now)s))"""
 """Missed at this moment, but not yet found so by anybody."""
@@ -39,6 +37,19 @@ class Conditions:
     def text(self) -> str:
         """All of them."""
         return " AND ".join(self.parts)
+
+
+class _Sum:
+    """A sum of counts as one statement, so that all of it is of one moment."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.params: dict[str, Any] = {}
+
+    def add(self, query: str, params: dict[str, Any]) -> None:
+        """One more summand."""
+        self.text += f" + coalesce(({query}), 0)"
+        self.params |= params
 
 
 def _facets(asked: TicketsAsked, where: Conditions, prefix: str, nothing: str) -> None:
@@ -70,23 +81,23 @@ def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditi
         if (value := getattr(asked, name)) is not None:
             where.add(f"t.{column} {sign} %({name})s", **{name: value})
     if asked.sla_breach == "false":
-        where.add(f"NOT {_MISSED} AND NOT coalesce({_OVERDUE}, false)")
+        where.add(f"NOT {MISSED} AND NOT coalesce({OVERDUE}, false)")
     return where
 
 
-def _beside(asked: TicketsAsked, query: str | None) -> list[str]:
+def beside(asked: TicketsAsked) -> list[str]:
     """The filters on the words and tags that stand beside a ticket."""
-    words = ["w.words @@ %(query)s::tsquery"] if query is not None else []
+    words = ["w.words @@ %(query)s::tsquery"] if asked.search is not None else []
     return words + (["w.tags @> %(tags)s::text[]"] if asked.tags else [])
 
 
-def _order(asked: TicketsAsked) -> str:
+def order(asked: TicketsAsked) -> str:
     direction = asked.sort_order.upper()
     empty_last = " NULLS LAST" if asked.sort_by == "due_date" else ""
     return f"t.{asked.sort_by} {direction}{empty_last}, t.id {direction}"
 
 
-def _places(cursor: Cursor | None) -> list[str]:
+def places(cursor: Cursor | None) -> list[str]:
     """What comes after the cursor, as sets that do not meet. Empty due dates come last in either direction."""
     if cursor is None:
         return ["true"]
@@ -97,106 +108,92 @@ def _places(cursor: Cursor | None) -> list[str]:
     return [later, f"{column} IS NULL"] if cursor.sort_by == "due_date" else [later]
 
 
-def _place_params(cursor: Cursor | None) -> dict[str, Any]:
+def place_params(cursor: Cursor | None) -> dict[str, Any]:
     return {} if cursor is None else {"after": cursor.place, "after_id": cursor.id}
 
 
-def _limit(asked: TicketsAsked, offset: int) -> str:
+def limit(asked: TicketsAsked, offset: int) -> str:
     """One more than the page holds tells whether there is a next one. Written out: PostgreSQL then keeps the plan."""
     return f"LIMIT {asked.per_page + 1}" + (f" OFFSET {offset}" if offset else "")
 
 
-async def page(tx: Tx, asked: TicketsAsked, where: Conditions) -> list[Ticket]:
-    """The tickets of the page asked for, and one more if there is one."""
-    order, params = _order(asked), where.params | _place_params(asked.after)
-    breached = [_MISSED, _OVERDUE] if asked.sla_breach == "true" else ["true"]
-    sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in _places(asked.after)]
-    chosen = f"SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE "
+async def found(tx: Tx, asked: TicketsAsked, where: Conditions) -> Found:
+    """The items of the page asked for, one more if there is one, and how many match: in one look, so of one moment."""
+    everything = _total(asked, where)
+    items = f"SELECT {ITEM_JSON} FROM ({_page(asked, where)}) t ORDER BY {order(asked)}"
+    params = {**where.params, **everything.params, **place_params(asked.after)}
+    return Found.of(await tx.one(f"SELECT 0 {everything.text}, ARRAY({items})", params))
+
+
+def _page(asked: TicketsAsked, where: Conditions) -> str:
+    by = order(asked)
+    breached = [MISSED, OVERDUE] if asked.sla_breach == "true" else ["true"]
+    sets = [
+        f"SELECT t.* FROM tickets t WHERE {where.text} AND {one} AND {place}"
+        for one in breached
+        for place in places(asked.after)
+    ]
     if len(sets) == 1:
-        query = f"{chosen}{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
-        return await tx.all_of(Ticket, query, params)
+        return f"{sets[0]} ORDER BY {by} {limit(asked, asked.offset)}"
     # Sets that do not meet, each by an index of its own: together they would be found by none.
-    each = [f"({chosen}{one} ORDER BY {order} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
-    query = f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {order} {_limit(asked, asked.offset)}"
-    return await tx.all_of(Ticket, query, params)
+    each = [f"({one} ORDER BY {by} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
+    return f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {by} {limit(asked, asked.offset)}"
 
 
-async def beside(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | None) -> tuple[list[Ticket], int]:
+async def found_beside(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought | None) -> Found:
     """The page of a list that is narrowed by words or tags, and its total, in one look at those.
 
     The words are found first, whatever else is asked: how many tickets hold a word is no guess of the planner's.
     """
-    tests = " AND ".join(_beside(asked, query))
-    found = f"""found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w
+    tests = " AND ".join(beside(asked))
+    ctes = f"""found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w
         WHERE w.workspace_id = %(workspace_id)s AND {tests})"""
     kept = "found" if _only(asked, {"search", "tags"}) and asked.sort_by == "created_at" else "kept"
     if kept == "kept":
-        more = f"{_MISSED} IS TRUE OR {_OVERDUE}" if asked.sla_breach == "true" else "true"
-        found += f""", kept AS MATERIALIZED (SELECT t.id, t.{asked.sort_by} FROM found f
+        more = f"{MISSED} IS TRUE OR {OVERDUE}" if asked.sla_breach == "true" else "true"
+        ctes += f""", kept AS MATERIALIZED (SELECT t.id, t.{asked.sort_by} FROM found f
             JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.id = f.id WHERE {where.text} AND ({more}))"""
-    place = " OR ".join(_places(asked.after))
-    params = {**where.params, **_place_params(asked.after), "query": query, "tags": asked.tags}
-    ids = f"""SELECT t.id::text FROM {kept} t WHERE {place} ORDER BY {_order(asked)} {_limit(asked, asked.offset)}"""
-    row = await tx.one(f"WITH {found} SELECT (SELECT count(*) FROM {kept}), ARRAY({ids})", params)
-    assert row is not None
-    return await _in_order(tx, where.params["workspace_id"], row[1]), int(row[0])
-
-
-async def _in_order(tx: Tx, workspace_id: str, ids: list[str]) -> list[Ticket]:
-    query = f"SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE t.workspace_id = %s AND t.id = ANY(%s)"
-    found = {ticket.id: ticket for ticket in await tx.all_of(Ticket, query, (workspace_id, ids))}
-    return [found[id_] for id_ in ids if id_ in found]
+    place = " OR ".join(places(asked.after))
+    params = {**where.params, **place_params(asked.after), "query": sought and sought.query, "tags": asked.tags}
+    chosen = f"SELECT t.id FROM {kept} t WHERE {place} ORDER BY {order(asked)} {limit(asked, asked.offset)}"
+    items = f"""SELECT {ITEM_JSON} FROM tickets t WHERE t.workspace_id = %(workspace_id)s
+        AND t.id = ANY(ARRAY({chosen})) ORDER BY {order(asked)}"""
+    return Found.of(await tx.one(f"WITH {ctes} SELECT (SELECT count(*) FROM {kept}), ARRAY({items})", params))
 
 
 def _only(asked: TicketsAsked, names: set[str]) -> bool:
     """Whether the list is narrowed by nothing but these."""
-    given = asked.model_fields_set - _PAGING
+    given = asked.model_fields_set - PAGING
     return {name for name in given if getattr(asked, name) is not None} <= names
 
 
-async def total(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
+def _total(asked: TicketsAsked, where: Conditions) -> _Sum:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
-    if not _only(asked, {*COUNTED, "sla_breach"}):
-        more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
-        return await _number(tx, f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
     everything = _Sum()
-    if asked.sla_breach != "true":
+    days = whole_days(asked.created_after, asked.created_before)
+    if _only(asked, set(COUNTED)):
         _add_counted(everything, asked, where)
-    if asked.sla_breach is not None:
-        sign = "+" if asked.sla_breach == "true" else "-"
-        _add_counted(everything, asked, where, sign, missed=True)
-        _add_overdue(everything, asked, where, sign)
-    return await _number(tx, f"SELECT 0 {everything.text}", {**where.params, **everything.params})
+    elif days is not None and _only(asked, {"created_after", "created_before"}):
+        _add_days(everything, asked, where, *days)
+    else:
+        more = f" AND ({MISSED} IS TRUE OR {OVERDUE})" if asked.sla_breach == "true" else ""
+        everything.add(f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
+    return everything
 
 
-class _Sum:
-    """A sum of counts as one statement, so that all of it is of one moment."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.params: dict[str, Any] = {}
-
-    def add(self, sign: str, query: str, params: dict[str, Any]) -> None:
-        """One more summand."""
-        self.text += f" {sign} coalesce(({query}), 0)"
-        self.params |= params
-
-
-def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str = "+", *, missed: bool = False) -> None:
+def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions) -> None:
     """From the counters: those of one facet where no more is asked, else those of all of them together."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "= ''")
-    if missed:
-        facets.add("t.missed")
     named = [name for name in COUNTED if getattr(asked, name) is not None]
-    if len(named) + missed <= 1:
-        facet, values = _rollup(asked, named[0]) if named else ("missed", ["true"]) if missed else ("all", [""])
-        query = f"""SELECT sum(tickets) FROM ticket_rollups WHERE workspace_id = %(workspace_id)s
-                    AND facet = %(facet_{missed})s AND value = ANY(%(values_{missed})s)"""
-        sum_.add(sign, query, {f"facet_{missed}": facet, f"values_{missed}": values})
+    if len(named) <= 1:
+        facet, values = _rollup(asked, named[0]) if named else ("all", [""])
+        query = """SELECT sum(tickets) FROM ticket_rollups WHERE workspace_id = %(workspace_id)s
+                   AND facet = %(facet)s AND value = ANY(%(values)s)"""
+        sum_.add(query, {"facet": facet, "values": values})
     else:
-        sum_.add(sign, f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}", facets.params)
-    sum_.add(sign, f"SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}", facets.params)
+        sum_.add(f"SELECT sum(tickets) FROM ticket_counts t WHERE {facets.text}", facets.params)
+    sum_.add(f"SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}", facets.params)
 
 
 def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
@@ -204,17 +201,18 @@ def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
     return facet, ["" if facet == "assigned_to" and value == NOBODY else value for value in values]
 
 
-def _add_overdue(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str) -> None:
-    """Tickets overdue at this moment whom nobody has found so yet: few, for the next timer does."""
-    facets = Conditions(where.params["workspace_id"], where.params["now"])
-    _facets(asked, facets, "t", "IS NULL")
-    undecided = "t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE"
-    each = [
-        f"""SELECT t.id FROM tickets t WHERE {facets.text} AND {undecided}
-            AND t.{name}_met IS NULL AND t.{name}_due_at < %(now)s"""
-        for name in ("response", "resolution")
-    ]
-    sum_.add(sign, f"SELECT count(*) FROM ({' UNION '.join(each)}) t", facets.params)
+def _add_days(sum_: _Sum, asked: TicketsAsked, where: Conditions, first: date | None, last: date | None) -> None:
+    """Whole days from the counters; what lies before the first and after the last of them by index."""
+    begin = datetime.combine(first or date.min, time.min, UTC)
+    end = datetime.combine(last or date.max, time.max, UTC)
+    params = {**where.params, "first": str(begin.date()), "last": str(end.date()), "begin": begin, "end": end}
+    counters = "SELECT sum(tickets) FROM {} WHERE workspace_id = %(workspace_id)s AND {} BETWEEN %(first)s AND %(last)s"
+    sum_.add(counters.format("ticket_rollups", "facet = 'day' AND value"), params)
+    sum_.add(counters.format("ticket_count_changes", "to_char(day, 'YYYY-MM-DD')"), params)
+    if asked.created_after is not None:
+        sum_.add(f"SELECT count(*) FROM tickets t WHERE {where.text} AND t.created_at < %(begin)s", params)
+    if asked.created_before is not None:
+        sum_.add(f"SELECT count(*) FROM tickets t WHERE {where.text} AND t.created_at > %(end)s", params)
 
 
 async def _number(tx: Tx, query: str, params: dict[str, Any]) -> int:
@@ -245,46 +243,62 @@ async def fold_counts(tx: Tx) -> int:
                INSERT INTO ticket_rollups AS r (workspace_id, facet, value, tickets)
                SELECT workspace_id, f.facet, f.value, sum(tickets)
                FROM taken, LATERAL (VALUES ('all', ''), ('status', status), ('priority', priority::text),
-                   ('category', category), ('assigned_to', assigned_to), ('missed', missed::text)) AS f (facet, value)
-               GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
+                   ('category', category), ('assigned_to', assigned_to), ('missed', missed::text),
+                   ('day', to_char(day, 'YYYY-MM-DD'))) AS f (facet, value)
+               WHERE f.value IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
                ON CONFLICT (workspace_id, facet, value) DO UPDATE SET tickets = r.tickets + excluded.tickets)
            SELECT count(*) FROM taken""",
         {"most": FOLDED_AT_ONCE},
     )
 
 
-async def tsquery(tx: Tx, workspace_id: str, asked: Search) -> str | None:
+async def read(tx: Tx, workspace_id: str, asked: Search) -> Sought | None:
     """The search as a tsquery: every phrase, every number, every term as a word, its beginning or a part of one.
 
     None if a term is a part of too many words. Words that begin with it are not counted, one look-up finds them all.
+    Where every term is a plain word (or the beginning or a part of some), those words as well: terms with signs in them
+    are several words in a row, and numbers are not in the vocabulary.
     """
     row = await tx.one(
-        """WITH term AS (
+        f"""WITH term AS (
                SELECT to_tsquery('simple', quote_lexeme(term) || ':*') AS query, term, start, pattern
-               FROM unnest(%(terms)s::text[], %(starts)s::text[], %(patterns)s::text[]) AS t (term, start, pattern)),
-           part (query, words, bytes) AS (
-               SELECT phraseto_tsquery('simple', phrase), 0, 0 FROM unnest(%(phrases)s::text[]) AS p (phrase)
+               FROM unnest((SELECT %(terms)s::text[]), (SELECT %(starts)s::text[]), (SELECT %(patterns)s::text[]))
+                   AS t (term, start, pattern)),
+           part (query, words, bytes, plain) AS (
+               SELECT phraseto_tsquery('simple', phrase), 0, 0, NULL::text[]
+               FROM unnest((SELECT %(phrases)s::text[])) AS p (phrase)
                UNION ALL
-               SELECT quote_lexeme('tick-' || number)::tsquery, 0, 0 FROM unnest(%(numbers)s::text[]) AS n (number)
+               SELECT quote_lexeme('tick-' || number)::tsquery, 0, 0, NULL
+               FROM unnest((SELECT %(numbers)s::text[])) AS n (number)
                UNION ALL
                SELECT CASE WHEN numnode(t.query) = 0 THEN t.query
                       ELSE t.query || (quote_lexeme(t.start) || ':*')::tsquery END
                       -- "A-77" holds the number -77
                       || CASE WHEN t.term ~ '^[0-9]' THEN to_tsquery('simple', quote_lexeme('-' || t.term) || ':*')
                          ELSE ''::tsquery END
-                      || CASE WHEN holding.words <= %(most_words)s AND holding.bytes <= %(most_bytes)s
+                      || CASE WHEN holding.words <= {MOST_WORDS} AND holding.bytes <= {MOST_BYTES}
                          THEN holding.query::tsquery ELSE ''::tsquery END,
-                      holding.words, holding.bytes
+                      holding.words, holding.bytes,
+                      CASE WHEN numnode(t.query) = 1
+                           AND tsvector_to_array(to_tsvector('simple', t.term)) = ARRAY[t.start]
+                           AND t.start !~ '^(t|ti|tic|tick)?-?[0-9]*$'
+                           AND holding.words + coalesce(cardinality(beginning.so), 0) <= {MOST_PLAIN}
+                      THEN holding.so || beginning.so END
                FROM term t CROSS JOIN LATERAL (
                    SELECT coalesce(string_agg(quote_lexeme(word), '|'), '') AS query, count(*) AS words,
-                          coalesce(sum(octet_length(word)), 0) AS bytes
+                          coalesce(sum(octet_length(word)), 0) AS bytes, coalesce(array_agg(word), '{{}}') AS so
                    FROM (SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
                          AND v.word LIKE t.pattern AND NOT starts_with(v.word, t.start)
-                         LIMIT %(most_words)s + 1) AS v) AS holding)
+                         LIMIT {MOST_WORDS} + 1) AS v) AS holding
+               CROSS JOIN LATERAL (
+                   SELECT ARRAY(SELECT v.word FROM vocabulary v WHERE v.workspace_id = %(workspace_id)s
+                                AND v.word >= t.start AND v.word < t.start || chr(1114111)
+                                LIMIT {MOST_PLAIN} + 1) AS so) AS beginning)
            SELECT string_agg('(' || query::text || ')', ' & ') FILTER (WHERE numnode(query) > 0),
-                  coalesce(max(words) > %(most_words)s OR sum(bytes) > %(most_bytes)s, false)
+                  coalesce(max(words) > {MOST_WORDS} OR sum(bytes) > {MOST_BYTES}, false),
+                  CASE WHEN bool_and(plain IS NOT NULL) THEN jsonb_agg(to_jsonb(plain)) END
            FROM part""",
-        {"workspace_id": workspace_id, "most_words": MOST_WORDS, "most_bytes": MOST_BYTES, **asked._asdict()},
+        {"workspace_id": workspace_id, **asked._asdict()},
     )
     assert row is not None
-    return None if row[1] else str(row[0] or "")
+    return None if row[1] else Sought(str(row[0] or ""), row[2])
