@@ -18,6 +18,8 @@ from ticketry.accounts.workspaces import api as workspaces_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
+from ticketry.mail.sending import api as mail_messages_api
+from ticketry.mail.wording import api as mail_wording_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
@@ -41,6 +43,8 @@ ROUTERS = (
     comments_api.router,
     promises_api.router,
     feed_api.router,
+    mail_wording_api.router,
+    mail_messages_api.router,
     policies_api.router,
     contacts_api.router,
     users_api.router,

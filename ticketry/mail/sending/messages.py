@@ -14,7 +14,7 @@ from email.mime.text import MIMEText
 from email.policy import compat32
 from email.utils import format_datetime, formataddr, parseaddr
 
-from ticketry.mail.sending.templates import one_line
+from ticketry.mail.wording.templates import one_line
 
 ADDRESSES = frozenset({"From", "To", "Reply-To"})
 IDS = frozenset({"References"})

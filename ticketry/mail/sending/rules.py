@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ticketry.mail.sending.models import AgentKind, CustomerKind, Kind, NewMail, News
+from ticketry.mail.sending.models import NewMail, News
+from ticketry.mail.wording.models import AgentKind, CustomerKind, Kind
 
 GAPS_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480, 720, 720, 960, 960)
 """Between two attempts; together three days."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ticketry.mail.sending.models import CUSTOMER_KINDS, KINDS, Content, Kind, Values
+from ticketry.mail.wording.models import CUSTOMER_KINDS, KINDS, Content, Kind, Values
 
 COLOUR = "#1a6fb5"
 _WORKSPACE = {"name": "Acme Support", "colour": COLOUR, "logo_url": "", "website": "https://example.com"}
@@ -106,7 +106,9 @@ _WORDS: dict[Kind, _Words] = {
         _WHY,
     ),
 }
-_DETAILS = "Priority {{ ticket.priority }}, {{ ticket.status }}{% if ticket.category %}, {{ ticket.category }}{% endif %}"
+_DETAILS = (
+    "Priority {{ ticket.priority }}, {{ ticket.status }}{% if ticket.category %}, {{ ticket.category }}{% endif %}"
+)
 
 _STYLE = """\
   :root { color-scheme: light dark; supported-color-schemes: light dark; }
@@ -174,7 +176,9 @@ def _default(kind: Kind) -> Content:
         text = f"{words.heading}\n\n{words.lead}\n{_DETAILS}\n\n\n"  # a line break after a tag is dropped
         body = f'<p>{words.lead}</p>\n<p class="details">{_DETAILS}</p>\n{_QUOTE}'
     text += f"{{% if message %}}\n{{{{ message }}}}\n\n{{% endif %}}\n-- \n{{{{ workspace.name }}}}\n{words.foot}\n"
-    foot = f'{words.foot}{{% if workspace.website %}} <a href="{{{{ workspace.website }}}}">{{{{ workspace.name }}}}</a>'
+    foot = (
+        f'{words.foot}{{% if workspace.website %}} <a href="{{{{ workspace.website }}}}">{{{{ workspace.name }}}}</a>'
+    )
     page = _PAGE.format(
         title=words.subject, style=_STYLE, heading=words.heading, body=body, foot=f"{foot}{{% endif %}}"
     )

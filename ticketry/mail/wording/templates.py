@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
 from jinja2 import Template as Compiled
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from ticketry.mail.sending.models import Content, Values
+from ticketry.mail.wording.models import Content, Values
 
 Part = Literal["subject", "text", "html"]
 PARTS: tuple[Part, ...] = ("subject", "text", "html")
@@ -52,9 +52,7 @@ _TEXT, _HTML = _environment(html=False), _environment(html=True)
 def check(part: Part, source: str, values: Values) -> None:
     """Raises `TemplateFault` unless the template is made of what is allowed and names only what there is."""
     tree = _parsed(part, source)
-    count = 0
-    for node, depth in _walk(tree):
-        count += 1
+    for count, (node, depth) in enumerate(_walk(tree)):
         line = getattr(node, "lineno", 1) or 1
         if depth > DEEPEST or count > MOST_NODES:
             raise TemplateFault(part, line, "the template is too deeply nested or has too many parts")
@@ -95,7 +93,9 @@ def _refused(node: nodes.Node, values: Values) -> str | None:
         return None if there else f"there is no {group or '…'}.{node.attr}"
     if isinstance(node, nodes.Name):
         if isinstance(values.get(node.name), dict):
-            return f"{node.name} is a group: name one of {', '.join(f'{node.name}.{name}' for name in values[node.name])}"
+            return (
+                f"{node.name} is a group: name one of {', '.join(f'{node.name}.{name}' for name in values[node.name])}"
+            )
         return None if node.name in values and node.ctx == "load" else f"there is no {node.name}"
     return None
 
