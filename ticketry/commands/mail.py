@@ -45,4 +45,6 @@ def show_one(settings: Settings, place: Place, message_id: str) -> None:
     show.note(f"{found.id}: {found.status}{f', {found.reason}' if found.reason else ''}")
     for attempt in found.tries:
         code = f" {attempt.code}" if attempt.code is not None else ""
-        show.note(f"attempt {attempt.attempt}, {attempt.at:%Y-%m-%d %H:%M:%SZ}: {attempt.outcome}{code} {attempt.words}")
+        show.note(
+            f"attempt {attempt.attempt}, {attempt.at:%Y-%m-%d %H:%M:%SZ}: {attempt.outcome}{code} {attempt.words}"
+        )

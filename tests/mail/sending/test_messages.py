@@ -137,9 +137,7 @@ def test_forgetting_a_customer_leaves_nothing_of_what_was_written(
     client.post(f"/v1/tickets/{kept['id']}/comments", json=body)
     post.answers = {"RCPT": ["550 sam@example.com is unknown"] * 4}
     work(house, post)
-    forgotten = house.run(
-        lambda tx: service.forget(tx, house.cast.workspace_id, house.cast.customer_id, [kept["id"]])
-    )
+    forgotten = house.run(lambda tx: service.forget(tx, house.cast.workspace_id, house.cast.customer_id, [kept["id"]]))
     assert forgotten >= 3
     left = house.sql(
         """SELECT m::text FROM mail_messages m WHERE ticket_id = %(id)s
@@ -149,6 +147,19 @@ def test_forgetting_a_customer_leaves_nothing_of_what_was_written(
     )
     assert left
     assert not [row for row in left if "kiwano" in row[0] or "sam@" in row[0] or "Sam" in row[0]]
+
+
+def test_the_figures_tell_what_waits(house: House, post: Office, kept: dict[str, Any]) -> None:
+    work(house, post)
+    house.sql(
+        "UPDATE mail_messages SET status = 'pending', next_attempt_at = now() WHERE ticket_id = %s", (kept["id"],)
+    )
+    house.clock.advance(seconds=90)
+    for url in serve(house.database_url, house.clock):  # a process that has not told any figures yet
+        told = httpx.get(f"{url}/metrics").text.splitlines()
+    assert "ticketry_mail_pending 1.0" in told
+    assert "ticketry_mail_oldest_pending_seconds 90.0" in told
+    assert any(line.startswith('ticketry_mail_attempts_total{outcome="sent"}') for line in told)
 
 
 def command(house: House, *words: str) -> str:

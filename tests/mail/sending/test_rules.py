@@ -93,7 +93,12 @@ def test_who_is_told(change: dict[str, object], told: list[tuple[str, str]]) -> 
 
 @pytest.mark.parametrize(
     ("address", "robot"),
-    [("sam@example.com", False), ("bounce@x.example", True), ("BOUNCES+1@x.example", True), ("bouncer@x.example", False)],
+    [
+        ("sam@example.com", False),
+        ("bounce@x.example", True),
+        ("BOUNCES+1@x.example", True),
+        ("bouncer@x.example", False),
+    ],
 )
 def test_robots(address: str, robot: bool) -> None:
     assert rules.is_robot(address) is robot
