@@ -35,6 +35,8 @@ BODY: dict[str, Any] = {
     "scopes": ["tickets:read"],
     "opening_hours": "24/7",
     "targets": {"1": {"response": 60, "resolution": 480}},
+    "text": "A text",
+    "html": "<p>A text</p>",
 }
 """A right value of each field that some call requires."""
 IDS_IN_BODIES = {
@@ -50,11 +52,15 @@ IDS_IN_BODIES = {
 """Fields that name an object: a stranger's is refused. The field's path, and the path parameter of the same kind."""
 FILES = {"/v1/attachments": {"file": ("a name.txt", b"some words", "text/plain")}}
 """What calls take that have no JSON body."""
-UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id", "operations.ticket_id"}
+UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id", "operations.ticket_id", "reply_to"}
 """Fields that look like ids and are kept as they are given: what they name is never looked up. Each operation of a bulk
 request has an answer of its own, see `test_no_operation_of_a_bulk_reaches_another_workspace`."""
 CODES = {"other_id": "link_not_found"}
 """What is said of a path parameter's object that is not found, where it is not the parameter's own name."""
+
+
+OF_EVERYBODY = {"kind": "replied"}
+"""Places in paths that name what every workspace has, with one of them."""
 
 
 @dataclass
@@ -103,7 +109,26 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
     made(f"/v1/tickets/{tickets[1]['id']}/comments", body=f"{word} sends", attachment_ids=files[1:])
     client.put(f"/v1/tickets/{tickets[2]['id']}/close", json={"resolution_note": f"{word} done"})
     made(f"/v1/tickets/{tickets[0]['id']}/links", type="related_to", ticket_id=tickets[1]["id"])
+    mail = house.sql(
+        """INSERT INTO mail_messages (workspace_id, id, kind, ticket_id, recipient_type, recipient_id, status, address,
+               subject, body_text, created_at)
+           VALUES (%(workspace_id)s, %(id)s, 'replied', %(ticket_id)s, 'contact', %(contact_id)s, 'outbox', %(address)s,
+               %(word)s, %(word)s, now())
+           RETURNING id""",
+        {
+            "workspace_id": workspace_id,
+            "id": f"mail_{low}",
+            "ticket_id": tickets[0]["id"],
+            "contact_id": contact,
+            "address": f"c.{low}@example.com",
+            "word": word,
+        },
+    )[0][0]
+    template = {"subject": word, "text": word, "html": word}
+    assert client.put("/v1/mail/templates/received", json=template).status_code == 200
+    assert client.put("/v1/mail/settings", json={"sender_name": word}).status_code == 200
     ids = {
+        "message_id": [mail],
         "ticket_id": [tickets[0]["id"], tickets[0]["number"], tickets[2]["number"].lower()],
         "contact_id": [contact],
         "user_id": [user],
@@ -224,7 +249,7 @@ def parameter_models(call: Call, base: type[BaseModel]) -> list[type[BaseModel]]
 
 
 def parameters(call: Call) -> list[str]:
-    return re.findall(r"\{(\w+)\}", call.path)
+    return [name for name in re.findall(r"\{(\w+)\}", call.path) if name not in OF_EVERYBODY]
 
 
 def ids_of(call: Call) -> list[str]:
@@ -242,7 +267,8 @@ def own(room: Room, call: Call, **instead: str) -> str:
         if name not in room.ids:
             told = f"test_tenancy.py knows no {{{name}}} of {routes.name(call)}"
             pytest.fail(f"{told}: make one in `fill` and name it in `ids`")
-    return re.sub(r"\{(\w+)\}", lambda found: instead.get(found[1]) or room.ids[found[1]][0], call.path)
+    mine = OF_EVERYBODY | {name: ids[0] for name, ids in room.ids.items()} | instead
+    return re.sub(r"\{(\w+)\}", lambda found: mine[found[1]], call.path)
 
 
 def body_of(call: Call, room: Room) -> dict[str, Any] | None:

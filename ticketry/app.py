@@ -19,6 +19,9 @@ from ticketry.attachments import api as attachments_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
+from ticketry.mail.sending import api as mail_messages_api
+from ticketry.mail.sending.figures import backlog as waiting_mail
+from ticketry.mail.wording import api as mail_wording_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
@@ -47,6 +50,8 @@ ROUTERS = (
     links_api.router,
     promises_api.router,
     feed_api.router,
+    mail_wording_api.router,
+    mail_messages_api.router,
     policies_api.router,
     contacts_api.router,
     users_api.router,
@@ -80,6 +85,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.resources = house
+    house.figures.append(waiting_mail)
     problems.install(app, on_stray=count_address)
     for router in ROUTERS:
         app.include_router(router)
