@@ -36,6 +36,9 @@ class ReadMail:
     text: str = ""
     reply: str = ""
     cut: bool = False
+    """Whether the text is longer than `text`."""
+    whole: bool = False
+    """Whether it holds more files than are kept one by one, so that it is to be kept whole."""
     reported_ids: list[str] = field(default_factory=list)
     """Message ids of the mails that a report (a bounce, a receipt) is about."""
     files: list[File] = field(default_factory=list)
