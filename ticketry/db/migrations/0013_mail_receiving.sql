@@ -29,6 +29,7 @@ CREATE UNIQUE INDEX inbound_mails_once ON inbound_mails (workspace_id, fingerpri
 CREATE INDEX inbound_mails_outcome ON inbound_mails (workspace_id, outcome, id);
 CREATE INDEX inbound_mails_ticket ON inbound_mails (workspace_id, ticket_id, id);
 CREATE INDEX inbound_mails_contact ON inbound_mails (workspace_id, contact_id);
+CREATE INDEX inbound_mails_from ON inbound_mails (workspace_id, lower(from_address));
 
 -- Mails as they came, in the file store under <workspace>/<mail_id>. The row stands before the file and goes after it,
 -- so no file lies there that nobody knows of.

@@ -5,6 +5,7 @@ say is still known: the reader writes that first.
 """
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ class Readers:
             mail = ReadMail.from_json((folder / reader.READ).read_bytes())
         except (OSError, ValueError):
             mail = ReadMail(problem="the program that reads mails ended before it began")
+            mail.fingerprint = hashlib.sha256((folder / reader.RAW).read_bytes()).hexdigest()
         if ended is not None:
             log.warning("reading a mail ended badly", reason=ended, message_id=mail.message_id)
         return mail

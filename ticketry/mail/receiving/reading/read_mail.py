@@ -26,6 +26,8 @@ class ReadMail:
     `reply` is the text without what it quotes, `text` with it; both are empty where there is none.
     """
 
+    fingerprint: str = ""
+    """By which the same mail is known when it comes again, in hexadecimal."""
     problem: str | None = None
     message_id: str = ""
     from_name: str = ""

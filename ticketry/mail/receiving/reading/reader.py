@@ -4,6 +4,7 @@ The folder holds the mail as `raw`. What is understood is written beside it as `
 `0`, `1`, …. First what the headers say is written, then the whole: whoever ends this process has something to go by.
 """
 
+import hashlib
 import resource
 import sys
 from email.parser import BytesParser
@@ -31,9 +32,28 @@ def main(folder: Path, seconds: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     raw = (folder / RAW).read_bytes()
     seen = glance(raw)
+    seen.fingerprint = fingerprint(raw, seen)
     seen.problem = "reading it took more time or memory than it may take"
     _write(folder, seen)
-    _write(folder, read(raw, folder))
+    mail = read(raw, folder)
+    mail.fingerprint = seen.fingerprint
+    _write(folder, mail)
+
+
+def fingerprint(raw: bytes, seen: ReadMail) -> str:
+    """SHA-256 of what makes a mail this one: its Message-ID, From, Date, Subject and content.
+
+    Headers that mail servers add on its way are left out, so two copies of a mail are the same. A mail without a
+    Message-ID is the same only with all its headers.
+    """
+    digest = hashlib.sha256()
+    content = raw
+    if seen.message_id:
+        content = raw[len(head_of(raw)) :]
+        for name in ("Message-ID", "From", "Date", "Subject"):
+            digest.update(f"{name}: {seen.header(name)}\n".encode())
+    digest.update(content.rstrip())
+    return digest.hexdigest()
 
 
 def _write(folder: Path, mail: ReadMail) -> None:
