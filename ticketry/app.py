@@ -19,6 +19,7 @@ from ticketry.attachments import api as attachments_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
+from ticketry.mail.receiving import api as mail_in_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
@@ -43,6 +44,7 @@ ROUTERS = (
     attachments_api.router,
     promises_api.router,
     feed_api.router,
+    mail_in_api.router,
     policies_api.router,
     contacts_api.router,
     users_api.router,

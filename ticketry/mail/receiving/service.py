@@ -1,9 +1,9 @@
 """What becomes of a mail: the use cases of mail in.
 
 What is trusted: a signed message id or reply address proves that the sender has seen a mail about the ticket, nothing
-proves who the sender is. So whoever bears a signature may speak on that ticket, as the one whose address stands in From;
-a ticket's number in the subject, which anybody can guess, counts only for those who are part of the ticket already; and
-a user of the workspace is taken for one only with a signature.
+proves who the sender is. So whoever bears a signature may speak on that ticket, as the one whose address stands in
+From; a ticket's number in the subject, which anybody can guess, counts only for those who are part of the ticket
+already; and a user of the workspace is taken for one only with a signature.
 """
 
 from dataclasses import dataclass, replace
@@ -216,7 +216,7 @@ async def _comment(tx: Tx, actor: Actor, arrival: Arrival, ticket: Ticket) -> _B
     else:
         said = CommentIn(body=body, visibility="internal", attachment_ids=files)
     comment = await comments.add(tx, actor if user or contact else _postbox(actor), ticket.id, said)
-    contact_id = contact and contact.id
+    contact_id = None if contact is None else contact.id
     if comment.ticket_id == ticket.id:
         return _Became("comment", ticket, comment.id, contact_id)
     return _Became("follow_up", await tickets.get(tx, actor, comment.ticket_id), comment.id, contact_id)
@@ -236,20 +236,21 @@ async def _open(tx: Tx, actor: Actor, arrival: Arrival, automatic: rules.Automat
     mail = arrival.mail
     own = [*await store.own_addresses(tx, actor.workspace_id), *arrival.own_addresses]
     contact = None if rules.is_own(mail.from_address, own) else await _sender(tx, actor, mail)
+    contact_id = None if contact is None else contact.id
     notes = _notes(mail)
     if contact is None:
         notes.append(f"This mail is from {rules.sender_of(mail)}, who is no contact.")
     body = TicketIn(
         subject=rules.subject_of(mail),
         description=rules.body_of(mail.text, notes, attached=arrival.text_file is not None),
-        contact_id=contact and contact.id,
+        contact_id=contact_id,
         attachment_ids=_files(arrival, text=rules.is_long(mail.text)),
     )
     speaker = _postbox(actor) if contact is None else replace(actor, type="contact", id=contact.id, name=contact.name)
     ticket = await tickets.create(tx, speaker, body)
     if automatic is not None:
         await store.silence(tx, actor.workspace_id, ticket.id)
-    return _Became("ticket", ticket, contact_id=contact and contact.id)
+    return _Became("ticket", ticket, contact_id=contact_id)
 
 
 async def page(tx: Tx, actor: Actor, asked: InboundAsked) -> Page[Inbound]:

@@ -17,6 +17,7 @@ from ticketry.mail.receiving.reading.texts import reply_in
 
 RAW = "raw"
 READ = "read.json"
+FULL_TEXT = "text"
 MOST_FILES = 17
 """Files of one mail that are kept one by one: a ticket or comment is given 20 at once, and the whole text, the mail as
 it came and a spare are among them. A mail with more files is kept whole too."""
@@ -110,7 +111,7 @@ def _keep(mail: ReadMail, found: Found, text: str, folder: Path) -> None:
         (folder / str(number)).write_bytes(file.content)
         mail.files.append(File(str(number), file.name, file.type))
     if mail.cut:
-        (folder / "text").write_text(text, encoding="utf-8")
+        (folder / FULL_TEXT).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
