@@ -20,6 +20,8 @@ from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
 from ticketry.mail.receiving import api as mail_in_api
+from ticketry.mail.sending import api as mail_messages_api
+from ticketry.mail.wording import api as mail_wording_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
@@ -45,6 +47,8 @@ ROUTERS = (
     promises_api.router,
     feed_api.router,
     mail_in_api.router,
+    mail_wording_api.router,
+    mail_messages_api.router,
     policies_api.router,
     contacts_api.router,
     users_api.router,

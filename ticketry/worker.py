@@ -17,6 +17,8 @@ from ticketry.attachments import jobs as attachments
 from ticketry.db.pool import unit
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
+from ticketry.mail.sending import jobs as mail_jobs
+from ticketry.mail.sending import service as mail
 from ticketry.tickets.promises import jobs as promises
 from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
@@ -37,7 +39,7 @@ EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
 
 
-SUBSCRIBERS: tuple[Subscriber, ...] = ()
+SUBSCRIBERS: tuple[Subscriber, ...] = (mail.plan,)
 """Who is given every event, in the relay's transaction."""
 
 
@@ -161,6 +163,7 @@ async def running_worker(house: Resources) -> AsyncIterator[None]:
     work: dict[str, Callable[[], Awaitable[None]]] = {
         "jobs": lambda: _jobs(house, connected),
         "relay": lambda: relay(house, SUBSCRIBERS),
+        "mail": lambda: mail_jobs.deliver(house),
     }
     tasks = [asyncio.create_task(_keep_going(name, one)) for name, one in work.items()]
     try:

@@ -87,6 +87,11 @@ async def update(tx: Tx, workspace_id: str, body: WorkspacePatch) -> Workspace:
     return workspace.model_copy(update=changes)
 
 
+async def hold(tx: Tx, workspace_id: str) -> None:
+    """Changes of a workspace's settings wait for each other until the unit of work ends, also those of other rooms."""
+    await store.lock(tx, workspace_id)
+
+
 async def agency(tx: Tx) -> str | None:
     """The agency that runs this installation, None before the first start."""
     return await store.first_agency(tx)

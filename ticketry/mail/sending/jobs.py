@@ -1,0 +1,157 @@
+"""Sending what is due: take a mail, hand it over with no transaction open, note what became of it.
+
+A mail that is being tried is leased: its next attempt stands behind the time that an attempt can take, so another
+process gets it only if this one has died. A mail that the server accepted is settled at once. If the process dies
+between the two, the mail is sent again, with the same Message-ID, by which mail systems recognise a double.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+
+from ticketry.core.clock import Clock
+from ticketry.db.pool import GAVE_UP, Pool, Tx, unit
+from ticketry.mail.sending import rules, store
+from ticketry.mail.sending.compose import Dropped, letter
+from ticketry.mail.sending.messages import wire
+from ticketry.mail.sending.models import Claimed, Envelope
+from ticketry.mail.sending.smtp import WHOLE, Post
+from ticketry.mail.wording.models import Content
+from ticketry.settings import Settings
+from ticketry.web.resources import Resources
+
+log = structlog.get_logger()
+
+LOOK = 1.0
+"""Seconds between two looks for mail that is due."""
+LANES = 4
+"""Mails that one process hands over at a time, each over a connection of its own."""
+GRACE = 5
+"""Seconds that an attempt in progress gets when the process is asked to end."""
+SETTLING = (0.5, 1, 2, 4, 8)
+"""Seconds between the tries to note what became of a mail while the database is away."""
+SPARE = timedelta(seconds=60)
+"""What a lease is longer than an attempt can take."""
+
+
+async def deliver(house: Resources) -> None:
+    """Works until cancelled. Several may run."""
+    while True:
+        await send_due(house.pool, house.clock, house.settings)
+        await asyncio.sleep(LOOK)
+
+
+async def send_due(pool: Pool, clock: Clock, settings: Settings) -> int:
+    """Tries every mail that is due once; how many were tried. Ends early when the server cannot be worked with."""
+    sick = asyncio.Event()
+    async with asyncio.TaskGroup() as lanes:
+        tasks = [lanes.create_task(_lane(pool, clock, settings, sick)) for _ in range(LANES)]
+    return sum(task.result() for task in tasks)
+
+
+async def _lane(pool: Pool, clock: Clock, settings: Settings, sick: asyncio.Event) -> int:
+    post, tried = Post(settings), 0
+    lease = timedelta(seconds=settings.smtp_timeout * WHOLE) + SPARE
+    try:
+        while not sick.is_set():
+            async with unit(pool, clock(), atomic=False) as tx:
+                mail = await store.claim(tx, lease)
+            if mail is None:
+                break
+            tried += 1
+            if not await _to_its_end(_attempt(pool, clock, settings, post, mail)):
+                sick.set()
+    finally:
+        await post.close()
+    return tried
+
+
+async def _to_its_end(attempt: Coroutine[Any, Any, bool]) -> bool:
+    """An attempt that is not cut off when the process is asked to end: it gets a moment to hear the server's answer.
+
+    A mail that was handed over without anybody hearing that would be sent twice.
+    """
+    task = asyncio.create_task(attempt)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=GRACE)
+        task.cancel()
+        await asyncio.wait({task})
+        raise
+
+
+async def _attempt(pool: Pool, clock: Clock, settings: Settings, post: Post, mail: Claimed) -> bool:
+    """One attempt at one mail. False if the server cannot be worked with at the moment."""
+    began, started = clock(), time.monotonic()
+    try:
+        ready = await _ready(pool, clock, settings, mail)
+        envelope = None if ready is None else await post.send(*ready)
+    except (psycopg.OperationalError, PoolTimeout, *GAVE_UP):
+        raise  # the lease brings the mail back
+    except Exception as error:
+        log.exception("a mail could not be made", mail=mail.id)
+        envelope = Envelope("deferred", None, f"a fault of Ticketry: {type(error).__name__}")
+    if envelope is None:
+        return True
+    duration_ms = int((time.monotonic() - started) * 1000)
+    again = None
+    if envelope.outcome == "deferred":
+        luck = random.random()  # noqa: S311 - spreads attempts, guards nothing
+        again = rules.next_attempt(mail.attempts - mail.attempts_before, clock(), luck)
+    await _settle(pool, clock, lambda tx: store.settle(tx, mail, envelope, began, duration_ms, again))
+    if envelope.outcome != "sent":
+        log.info("mail not sent", mail=mail.id, outcome=envelope.outcome, code=envelope.code, words=envelope.words)
+    return envelope.healthy
+
+
+async def _settle(pool: Pool, clock: Clock, note: Callable[[Tx], Awaitable[None]]) -> None:
+    """Notes an outcome, as often as it takes: what is not noted is done again."""
+    for pause in (*SETTLING, None):
+        try:
+            async with unit(pool, clock(), atomic=False) as tx:
+                return await note(tx)
+        except (psycopg.OperationalError, PoolTimeout):
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+
+
+async def _ready(pool: Pool, clock: Clock, settings: Settings, mail: Claimed) -> tuple[str, str, bytes] | None:
+    """Sender, recipient and bytes of a mail; None if it ends here, in the outbox or skipped."""
+    if mail.attempts > mail.attempts_before + 1 and settings.smtp_host is not None and (known := _known(mail)):
+        return _bytes(mail, *known)
+    async with unit(pool, clock()) as tx:
+        try:
+            made = await letter(tx, settings, mail)
+        except Dropped as dropped:
+            await store.put_aside(tx, mail, "skipped", str(dropped))
+            return None
+        await store.fill(tx, mail, made.address, made.message_id, made.headers, made.content)
+        if not made.delivered:
+            await store.put_aside(tx, mail, "outbox", made.why_not)
+            return None
+    return _bytes(mail, made.address, made.message_id, made.headers, made.content)
+
+
+def _known(mail: Claimed) -> tuple[str, str, list[list[str]], Content] | None:
+    """What an earlier attempt has made: all attempts send the same."""
+    if None in (mail.address, mail.message_id, mail.headers, mail.subject, mail.body_text, mail.body_html):
+        return None
+    content = Content(str(mail.subject), str(mail.body_text), str(mail.body_html))
+    return str(mail.address), str(mail.message_id), mail.headers or [], content
+
+
+def _bytes(
+    mail: Claimed, address: str, message_id: str, headers: list[list[str]], content: Content
+) -> tuple[str, str, bytes]:
+    sender = next(value for name, value in headers if name == "From").rpartition("<")[2].rstrip(">")
+    told = [*headers, ["Message-ID", message_id]]
+    return sender, address, wire(told, content.text, content.html, f"=_{mail.id}")

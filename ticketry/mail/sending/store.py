@@ -1,0 +1,306 @@
+"""Mail out in SQL: planning, taking a mail for an attempt, and settling what became of it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from ticketry.core.ids import mint
+from ticketry.db.pool import Tx
+from ticketry.mail.sending.models import (
+    Attempt,
+    Claimed,
+    Envelope,
+    MessageItem,
+    MessageObject,
+    NewMail,
+    News,
+)
+from ticketry.mail.wording.models import Content
+
+_CLAIMED = """workspace_id, id, kind, ticket_id, event_id, comment_id, recipient_type, recipient_id, wanted, attempts,
+              attempts_before, created_at, address, message_id, headers, subject, body_text, body_html"""
+_ITEM = """id, kind, status, reason, ticket_id, event_id, recipient_type, recipient_id, address, subject, attempts,
+           next_attempt_at, created_at, sent_at"""
+
+
+# ---- planning
+
+
+async def news(tx: Tx, events: Sequence[tuple[str, str]]) -> list[News]:
+    """What planning needs of these events (workspace and id), in the order given; those of no ticket are left out.
+
+    One statement for a whole batch: it runs in the relay's transaction, where everybody waits.
+    """
+    return await tx.all_of(
+        News,
+        """SELECT e.workspace_id, e.id AS event_id, e.type, e.transaction_id::text AS change, e.created_at AS at,
+               e.actor_type, e.actor_id, e.ticket_id, e.data #>> '{ticket,contact_id}' AS contact_id,
+               e.data #>> '{ticket,assigned_to}' AS assigned_to, e.data #>> '{comment,id}' AS comment_id,
+               e.data #>> '{comment,visibility}' AS visibility, e.data #>> '{comment,author,type}' AS author_type,
+               e.data #>> '{changes,status,from}' AS from_status, e.data #>> '{ticket,resolution_note}' AS note,
+               e.data ->> 'target' AS target,
+               e.type IN ('ticket.created', 'ticket.commented') AND EXISTS (
+                   SELECT FROM inbound_mails m
+                   WHERE m.workspace_id = e.workspace_id AND m.ticket_id = e.ticket_id AND m.automatic IS NOT NULL
+                       AND (m.comment_id = e.data #>> '{comment,id}'
+                           OR e.type = 'ticket.created' AND m.outcome IN ('ticket', 'follow_up'))
+               ) AS silent,
+               c.email IS NOT NULL AS contact_reachable, coalesce(u.active, false) AS agent_reachable,
+               coalesce(s.enabled, true) AS enabled, coalesce(s.kinds_off, '{}') AS kinds_off
+           FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS given (workspace_id, id, place)
+           JOIN events e ON e.workspace_id = given.workspace_id AND e.id = given.id
+           LEFT JOIN contacts c ON c.workspace_id = e.workspace_id AND c.id = e.data #>> '{ticket,contact_id}'
+           LEFT JOIN users u ON u.workspace_id = e.workspace_id AND u.id = e.data #>> '{ticket,assigned_to}'
+           LEFT JOIN mail_settings s ON s.workspace_id = e.workspace_id
+           WHERE e.ticket_id IS NOT NULL ORDER BY given.place""",
+        ([workspace_id for workspace_id, _ in events], [event_id for _, event_id in events]),
+    )
+
+
+async def admins(tx: Tx, workspace_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The active admins of each workspace that has any."""
+    rows = await tx.all(
+        """SELECT workspace_id, array_agg(id ORDER BY id) FROM users
+           WHERE workspace_id = ANY(%s) AND role = 'admin' AND active GROUP BY workspace_id""",
+        (list(workspace_ids),),
+    )
+    return dict(rows)
+
+
+async def insert(tx: Tx, mails: Sequence[NewMail], content: Content | None = None) -> int:
+    """Writes mails that are due now, all at once; how many were new. An event that tells a person a second time is one.
+
+    `content` is what they say, if that is not left to the first attempt.
+    """
+    columns = ("workspace_id", "kind", "recipient_type", "recipient_id", "ticket_id", "event_id", "comment_id")
+    return await tx.execute(
+        f"""INSERT INTO mail_messages (id, {", ".join(columns)}, created_at, next_attempt_at, subject, body_text)
+            SELECT *, %(now)s, %(now)s, %(subject)s::text, %(body_text)s::text
+            FROM unnest(%(ids)s::text[], {", ".join(f"%({name})s::text[]" for name in columns)})
+            ON CONFLICT DO NOTHING""",
+        {
+            **{name: [getattr(mail, name) for mail in mails] for name in columns},
+            "ids": [mint("mail") for _ in mails],
+            "now": tx.now,
+            "subject": content and content.subject,
+            "body_text": content and content.text,
+        },
+    )
+
+
+# ---- attempts
+
+
+async def claim(tx: Tx, lease: timedelta) -> Claimed | None:
+    """Takes a mail that is due for one attempt, None if none is. No other process gets it before `lease` has passed.
+
+    Workspaces take turns by chance: one that sends very much does not hold up the others.
+    """
+    return await tx.one_of(
+        Claimed,
+        f"""UPDATE mail_messages SET attempts = attempts + 1, next_attempt_at = %(until)s
+            WHERE (workspace_id, id) = (
+                SELECT m.workspace_id, m.id FROM (
+                    SELECT w.id FROM workspaces w WHERE EXISTS (
+                        SELECT FROM mail_messages
+                        WHERE workspace_id = w.id AND status = 'pending' AND next_attempt_at <= %(now)s)
+                    ORDER BY random()) AS w
+                CROSS JOIN LATERAL (
+                    SELECT workspace_id, id FROM mail_messages
+                    WHERE workspace_id = w.id AND status = 'pending' AND next_attempt_at <= %(now)s
+                    ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS m
+                LIMIT 1)
+            RETURNING {_CLAIMED}""",
+        {"now": tx.now, "until": tx.now + lease},
+    )
+
+
+async def fill(
+    tx: Tx, mail: Claimed, address: str, message_id: str, headers: list[list[str]], content: Content
+) -> None:
+    """Keeps what the mail says, for this attempt and all others."""
+    await tx.execute(
+        """UPDATE mail_messages SET address = %s, message_id = %s, headers = %s, subject = %s, body_text = %s,
+               body_html = %s
+           WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
+        (address, message_id, Jsonb(headers), content.subject, content.text, content.html, mail.workspace_id, mail.id,
+         mail.attempts),
+    )  # fmt: skip
+
+
+async def put_aside(tx: Tx, mail: Claimed, status: str, reason: str) -> None:
+    """Ends a mail without an attempt: `outbox` or `skipped`."""
+    await tx.execute(
+        """UPDATE mail_messages SET status = %s, reason = %s, next_attempt_at = NULL, attempts = attempts - 1
+           WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
+        (status, reason, mail.workspace_id, mail.id, mail.attempts),
+    )
+
+
+async def settle(
+    tx: Tx, mail: Claimed, envelope: Envelope, began: datetime, duration_ms: int, again: datetime | None
+) -> None:
+    """Notes how an attempt ended, in one statement; `again` is when the next one may begin, None if there is none.
+
+    What another process has taken over meanwhile, its lease having run out, stays as that one leaves it; but a mail
+    that was sent is sent, whoever says so.
+    """
+    status = "sent" if envelope.outcome == "sent" else "pending" if again is not None else "failed"
+    await tx.execute(
+        """WITH tried AS (
+               INSERT INTO mail_attempts (workspace_id, message_id, attempt, at, duration_ms, outcome, code, words)
+               VALUES (%(workspace_id)s, %(id)s, %(attempt)s, %(began)s, %(duration_ms)s, %(outcome)s, %(code)s,
+                   %(words)s)
+               ON CONFLICT DO NOTHING)
+           UPDATE mail_messages SET status = %(status)s, next_attempt_at = %(again)s, reason = %(reason)s,
+               sent_at = CASE WHEN %(status)s = 'sent' THEN %(now)s::instant END
+           WHERE workspace_id = %(workspace_id)s AND id = %(id)s AND status = 'pending'
+               AND (attempts = %(attempt)s OR %(status)s = 'sent')""",
+        {
+            "workspace_id": mail.workspace_id,
+            "id": mail.id,
+            "attempt": mail.attempts,
+            "began": began,
+            "duration_ms": duration_ms,
+            "outcome": envelope.outcome,
+            "code": envelope.code,
+            "words": envelope.words,
+            "status": status,
+            "again": again,
+            "reason": envelope.words if status == "failed" else None,
+            "now": tx.now,
+        },
+    )
+
+
+async def told_lately(
+    tx: Tx, workspace_id: str, recipient_id: str, since: datetime, ticket_id: str | None = None, kind: str | None = None
+) -> int:
+    """How many mails a person was or is being sent since an instant: about a ticket, of a kind."""
+    row = await tx.one(
+        """SELECT count(*) FROM mail_messages
+           WHERE workspace_id = %(workspace_id)s AND recipient_id = %(recipient_id)s AND created_at > %(since)s
+               AND status <> 'skipped' AND message_id IS NOT NULL
+               AND (%(ticket_id)s::text IS NULL OR ticket_id = %(ticket_id)s)
+               AND (%(kind)s::text IS NULL OR kind = %(kind)s)""",
+        {
+            "workspace_id": workspace_id,
+            "recipient_id": recipient_id,
+            "since": since,
+            "ticket_id": ticket_id,
+            "kind": kind,
+        },
+    )
+    return int(row[0]) if row else 0
+
+
+async def thread(tx: Tx, workspace_id: str, ticket_id: str, recipient_id: str, limit: int) -> list[str]:
+    """Message ids of a ticket's mails that a person has sent or got, the latest last, at most `limit`."""
+    rows = await tx.all(
+        """SELECT message_id FROM (
+               SELECT message_id, created_at AS at, id FROM mail_messages
+               WHERE workspace_id = %(workspace_id)s AND ticket_id = %(ticket_id)s AND recipient_id = %(recipient_id)s
+                   AND status = 'sent'
+               UNION ALL
+               SELECT message_id, received_at, id FROM inbound_mails
+               WHERE workspace_id = %(workspace_id)s AND ticket_id = %(ticket_id)s AND contact_id = %(recipient_id)s
+           ) AS said WHERE message_id ~ '^<[^<>[:space:][:cntrl:]]{1,250}@[^<>@[:space:][:cntrl:]]{1,250}>$'
+           ORDER BY at DESC, id DESC LIMIT %(limit)s""",
+        {"workspace_id": workspace_id, "ticket_id": ticket_id, "recipient_id": recipient_id, "limit": limit},
+    )
+    return [message_id for (message_id,) in reversed(rows)]
+
+
+async def own_addresses(tx: Tx) -> set[str]:
+    """Every address that some workspace sends from or reads."""
+    rows = await tx.all(
+        """SELECT s.sender_address, s.reply_to, s.inbound_address FROM workspaces w
+           JOIN mail_settings s ON s.workspace_id = w.id"""
+    )
+    return {address for row in rows for address in row if address is not None}
+
+
+# ---- lists
+
+
+async def page(
+    tx: Tx, workspace_id: str, status: str | None, ticket_id: str | None, limit: int, offset: int
+) -> tuple[list[MessageItem], int]:
+    """The mails of a workspace, newest first, and how many there are."""
+    where = "workspace_id = %(workspace_id)s"
+    where += " AND status = %(status)s" if status else ""
+    where += " AND ticket_id = %(ticket_id)s" if ticket_id else ""
+    params = {"workspace_id": workspace_id, "status": status, "ticket_id": ticket_id, "limit": limit, "offset": offset}
+    query = f"SELECT {_ITEM} FROM mail_messages WHERE {where} ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s"
+    found = await tx.all_of(MessageItem, query, params)
+    row = await tx.one(f"SELECT count(*) FROM mail_messages WHERE {where}", params)
+    return found, int(row[0]) if row else 0
+
+
+async def get(tx: Tx, workspace_id: str, message_id: str) -> MessageObject | None:
+    """One mail with its attempts."""
+    query = f"""SELECT {_ITEM}, message_id, headers, body_text, body_html FROM mail_messages
+                WHERE workspace_id = %s AND id = %s"""
+    row = await tx.one(query, (workspace_id, message_id))
+    if row is None:
+        return None
+    names = [*MessageItem.model_fields, "message_id", "headers", "text", "html"]
+    given: dict[str, Any] = dict(zip(names, row, strict=True))
+    given["headers"] = given["headers"] or []
+    return MessageObject(**given, tries=await attempts(tx, workspace_id, message_id))
+
+
+async def attempts(tx: Tx, workspace_id: str, message_id: str) -> list[Attempt]:
+    """Every attempt to send a mail, the first first."""
+    return await tx.all_of(
+        Attempt,
+        """SELECT attempt, at, duration_ms, outcome, code, words FROM mail_attempts
+           WHERE workspace_id = %s AND message_id = %s ORDER BY attempt""",
+        (workspace_id, message_id),
+    )
+
+
+async def send_again(tx: Tx, workspace_id: str, message_id: str) -> bool:
+    """Makes a mail due again that is not pending. False if it is."""
+    return (
+        await tx.execute(
+            """UPDATE mail_messages SET status = 'pending', next_attempt_at = %s, attempts_before = attempts,
+                   wanted = true, reason = NULL, sent_at = NULL
+               WHERE workspace_id = %s AND id = %s AND status <> 'pending'""",
+            (tx.now, workspace_id, message_id),
+        )
+        == 1
+    )
+
+
+async def scrub(tx: Tx, workspace_id: str, recipient_id: str, ticket_ids: Sequence[str]) -> int:
+    """Forgets what mails to a person or about these tickets said, and drops those not sent yet; of how many."""
+    await tx.execute(
+        """UPDATE mail_attempts a SET words = 'erased' FROM mail_messages m
+           WHERE a.workspace_id = %(workspace_id)s AND m.workspace_id = a.workspace_id AND m.id = a.message_id
+               AND (m.recipient_id = %(recipient_id)s OR m.ticket_id = ANY(%(ticket_ids)s))""",
+        {"workspace_id": workspace_id, "recipient_id": recipient_id, "ticket_ids": list(ticket_ids)},
+    )
+    return await tx.execute(
+        """UPDATE mail_messages SET address = NULL, headers = NULL, subject = NULL, body_text = NULL, body_html = NULL,
+               message_id = NULL, reason = CASE WHEN status IN ('sent') THEN NULL ELSE 'erased' END,
+               status = CASE WHEN status = 'sent' THEN 'sent' ELSE 'skipped' END, next_attempt_at = NULL
+           WHERE workspace_id = %(workspace_id)s
+               AND (recipient_id = %(recipient_id)s OR ticket_id = ANY(%(ticket_ids)s))""",
+        {"workspace_id": workspace_id, "recipient_id": recipient_id, "ticket_ids": list(ticket_ids)},
+    )
+
+
+# ---- figures
+
+
+async def waiting(tx: Tx) -> tuple[int, datetime | None]:
+    """How many mails of all workspaces wait to be sent, and since when the oldest does."""
+    row = await tx.one(
+        """SELECT coalesce(sum(m.count), 0), min(m.oldest) FROM workspaces w CROSS JOIN LATERAL (
+               SELECT count(*), min(created_at) AS oldest FROM mail_messages
+               WHERE workspace_id = w.id AND status = 'pending') AS m"""
+    )
+    return (int(row[0]), row[1]) if row else (0, None)
