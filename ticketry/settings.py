@@ -94,9 +94,7 @@ class Settings(BaseModel):
         description="How the way to it is encrypted; starttls is never left out, none is for the same machine.",
     )
     smtp_user: str | None = Field(None, description="Name to sign in with; unset does not sign in.")
-    smtp_password: str | None = Field(
-        None, description="Password to sign in with.", json_schema_extra={"secret": True}
-    )
+    smtp_password: str | None = Field(None, description="Password to sign in with.", json_schema_extra={"secret": True})
     smtp_timeout: int = Field(30, ge=1, le=300, description="Seconds that each answer of the SMTP server may take.")
     smtp_ca_file: Path | None = Field(
         None, description="Certificates to trust for the SMTP server (PEM) instead of the system's."

@@ -17,6 +17,7 @@ from ticketry.attachments import jobs as attachments
 from ticketry.db.pool import unit
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
+from ticketry.mail.receiving import jobs as mail_in
 from ticketry.mail.sending import jobs as mail_jobs
 from ticketry.mail.sending import service as mail
 from ticketry.tickets.promises import jobs as promises
@@ -111,6 +112,13 @@ def make_queue(house: Resources) -> procrastinate.App:
         files = await attachments.purge(house.pool, house.clock, house.settings)
         log.debug("deleted attachments", files=files)
 
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")
+    @alone
+    async def purge_inbound_mails(timestamp: int) -> None:
+        """Delete mails that were kept as they came for as long as the operator wants."""
+        log.debug("deleted old mails", mails=await mail_in.purge(house))
+
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")
     async def rescue_jobs(timestamp: int) -> None:
@@ -164,6 +172,7 @@ async def running_worker(house: Resources) -> AsyncIterator[None]:
         "jobs": lambda: _jobs(house, connected),
         "relay": lambda: relay(house, SUBSCRIBERS),
         "mail": lambda: mail_jobs.deliver(house),
+        "mailbox": lambda: mail_in.watch(house),
     }
     tasks = [asyncio.create_task(_keep_going(name, one)) for name, one in work.items()]
     try:

@@ -47,7 +47,7 @@ CREATE TABLE inbound_failures (
     mailbox text COLLATE "C" NOT NULL CHECK (length(mailbox) BETWEEN 1 AND 500), -- user, host and folder
     uid_validity bigint NOT NULL,
     uid bigint NOT NULL,
-    failures integer NOT NULL CHECK (failures > 0),
+    failures integer NOT NULL CHECK (failures >= 0), -- of its own; not those of the database or the file store
     words text NOT NULL CHECK (length(words) <= 1000),
     failed_at instant NOT NULL,
     next_attempt_at instant NOT NULL,

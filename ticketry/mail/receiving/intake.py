@@ -126,8 +126,8 @@ async def _stored(house: Resources, actor: Actor, files: Files, mail: Mail, read
         text = await keep(path, "message.txt", "text/plain")
     if read.whole or read.problem is not None:
         raw = await keep(RAW, "mail.eml", "message/rfc822")
-    own = (house.settings.imap_user,) if "@" in (house.settings.imap_user or "") else ()
-    return Arrival(mail_id, read, mail.size, source, kept, text, raw, tuple(one for one in own if one))
+    own = tuple(one for one in (house.settings.mail_sender, house.settings.imap_user) if one and "@" in one)
+    return Arrival(mail_id, read, mail.size, source, kept, text, raw, own)
 
 
 def raw_path(workspace_id: str, mail_id: str) -> str:

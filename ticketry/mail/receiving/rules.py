@@ -141,4 +141,4 @@ def told_of_automatic(mail: ReadMail, why: str, text: str, *, attached: bool) ->
 
 def patience(failures: int) -> int:
     """Seconds until a mail that failed so many times is tried again: a minute, then ever longer, an hour at most."""
-    return int(min(3600, 60 * 2 ** min(failures - 1, 10)))
+    return int(min(3600, 60 * 2 ** min(max(failures - 1, 0), 10)))
