@@ -13,6 +13,7 @@ from ticketry.commands.declare import DatabaseUrl, DataDir, Env, GivenId, Quiet,
 from ticketry.commands.declare import group as _group
 from ticketry.commands.declare import place as _place
 from ticketry.commands.declare import settings as _settings
+from ticketry.commands.declare_mail import mail_app
 from ticketry.commands.declare_sla import sla_app
 from ticketry.core.errors import OperatorError, TicketryError
 
@@ -45,6 +46,7 @@ app.add_typer(users_app, name="users")
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(workspaces_app, name="workspaces")
 app.add_typer(sla_app, name="sla")
+app.add_typer(mail_app, name="mail")
 
 
 def _print_version(wanted: bool) -> None:

@@ -28,7 +28,7 @@ purge = intake.purge
 
 
 async def watch(house: Resources) -> None:
-    """Looks into the mailbox that the settings name, again and again, until cancelled. One of several processes does."""
+    """Looks into the mailbox that the settings name, again and again. Of several processes one does."""
     address = Address.of(house.settings)
     if address is None:
         await asyncio.Event().wait()
