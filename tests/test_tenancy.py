@@ -33,6 +33,8 @@ BODY: dict[str, Any] = {
     "scopes": ["tickets:read"],
     "opening_hours": "24/7",
     "targets": {"1": {"response": 60, "resolution": 480}},
+    "text": "A text",
+    "html": "<p>A text</p>",
 }
 """A right value of each field that some call requires."""
 IDS_IN_BODIES = {
@@ -41,10 +43,15 @@ IDS_IN_BODIES = {
     "user_id": "user_id",
     "calendar_id": "calendar_id",
     "escalations.assign_to": "user_id",
+    "ticket_id": "ticket_id",
 }
 """Fields that name an object: a stranger's is refused. The field's path, and the path parameter of the same kind."""
-UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id"}
+UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id", "reply_to"}
 """Fields that look like ids and are kept as they are given: what they name is never looked up."""
+
+
+OF_EVERYBODY = {"kind": "replied"}
+"""Places in paths that name what every workspace has, with one of them."""
 
 
 @dataclass
@@ -87,7 +94,26 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
         made(f"/v1/tickets/{ticket['id']}/comments", body=f"{word} said", user_id=user)
         tickets.append(ticket)
     client.put(f"/v1/tickets/{tickets[2]['id']}/close", json={"resolution_note": f"{word} done"})
+    mail = house.sql(
+        """INSERT INTO mail_messages (workspace_id, id, kind, ticket_id, recipient_type, recipient_id, status, address,
+               subject, body_text, created_at)
+           VALUES (%(workspace_id)s, %(id)s, 'replied', %(ticket_id)s, 'contact', %(contact_id)s, 'outbox', %(address)s,
+               %(word)s, %(word)s, now())
+           RETURNING id""",
+        {
+            "workspace_id": workspace_id,
+            "id": f"mail_{low}",
+            "ticket_id": tickets[0]["id"],
+            "contact_id": contact,
+            "address": f"c.{low}@example.com",
+            "word": word,
+        },
+    )[0][0]
+    template = {"subject": word, "text": word, "html": word}
+    assert client.put("/v1/mail/templates/received", json=template).status_code == 200
+    assert client.put("/v1/mail/settings", json={"sender_name": word}).status_code == 200
     ids = {
+        "message_id": [mail],
         "ticket_id": [tickets[0]["id"], tickets[0]["number"], tickets[2]["number"].lower()],
         "contact_id": [contact],
         "user_id": [user],
@@ -205,7 +231,7 @@ def parameter_models(call: Call, base: type[BaseModel]) -> list[type[BaseModel]]
 
 
 def parameters(call: Call) -> list[str]:
-    return re.findall(r"\{(\w+)\}", call.path)
+    return [name for name in re.findall(r"\{(\w+)\}", call.path) if name not in OF_EVERYBODY]
 
 
 def own(room: Room, call: Call, **instead: str) -> str:
@@ -214,7 +240,8 @@ def own(room: Room, call: Call, **instead: str) -> str:
         if name not in room.ids:
             told = f"test_tenancy.py knows no {{{name}}} of {routes.name(call)}"
             pytest.fail(f"{told}: make one in `fill` and name it in `ids`")
-    return re.sub(r"\{(\w+)\}", lambda found: instead.get(found[1]) or room.ids[found[1]][0], call.path)
+    mine = OF_EVERYBODY | {name: ids[0] for name, ids in room.ids.items()} | instead
+    return re.sub(r"\{(\w+)\}", lambda found: mine[found[1]], call.path)
 
 
 def body_of(call: Call, room: Room) -> dict[str, Any] | None:

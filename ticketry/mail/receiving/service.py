@@ -160,7 +160,7 @@ async def _become(tx: Tx, actor: Actor, arrival: Arrival, judged: _Judged) -> _B
         return _Became("stored")
     if judged.ticket is not None:
         return await _comment(tx, actor, arrival, judged.ticket)
-    return await _open(tx, actor, arrival, judged.automatic)
+    return await _open(tx, actor, arrival)
 
 
 async def _misfit(tx: Tx, actor: Actor, arrival: Arrival) -> _Became:
@@ -172,7 +172,6 @@ async def _misfit(tx: Tx, actor: Actor, arrival: Arrival) -> _Became:
         _postbox(actor),
         TicketIn(subject=subject, description=rules.told_of_misfit(mail), attachment_ids=_files(arrival, raw=True)),
     )
-    await store.silence(tx, actor.workspace_id, ticket.id)
     return _Became("ticket", ticket)
 
 
@@ -198,7 +197,6 @@ async def _note(tx: Tx, actor: Actor, arrival: Arrival, ticket: Ticket, automati
     files = _files(arrival, text=rules.is_long(mail.text))
     note = CommentIn(body=body, visibility="internal", attachment_ids=files)
     comment = await comments.add(tx, _postbox(actor), ticket.id, note)
-    await store.silence(tx, actor.workspace_id, ticket.id, comment.id)
     return _Became("stored", ticket, comment.id)
 
 
@@ -231,8 +229,8 @@ async def _sender(tx: Tx, actor: Actor, mail: ReadMail) -> Contact | None:
     return await contacts.of_address(tx, actor.workspace_id, address, rules.contact_name(mail))
 
 
-async def _open(tx: Tx, actor: Actor, arrival: Arrival, automatic: rules.Automatic | None) -> _Became:
-    """A new ticket. One that a machine wrote is answered by no machine; one from ourselves has no customer."""
+async def _open(tx: Tx, actor: Actor, arrival: Arrival) -> _Became:
+    """A new ticket. One from ourselves has no customer, so no mail about it comes back to us."""
     mail = arrival.mail
     own = [*await store.own_addresses(tx, actor.workspace_id), *arrival.own_addresses]
     contact = None if rules.is_own(mail.from_address, own) else await _sender(tx, actor, mail)
@@ -248,8 +246,6 @@ async def _open(tx: Tx, actor: Actor, arrival: Arrival, automatic: rules.Automat
     )
     speaker = _postbox(actor) if contact is None else replace(actor, type="contact", id=contact.id, name=contact.name)
     ticket = await tickets.create(tx, speaker, body)
-    if automatic is not None:
-        await store.silence(tx, actor.workspace_id, ticket.id)
     return _Became("ticket", ticket, contact_id=contact_id)
 
 

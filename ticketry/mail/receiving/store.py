@@ -91,14 +91,6 @@ async def insert(
     )  # fmt: skip
 
 
-async def silence(tx: Tx, workspace_id: str, ticket_id: str, comment_id: str = "") -> None:
-    """Nobody is told by mail of a comment, or of the opening of a ticket: a machine wrote it."""
-    await tx.execute(
-        "INSERT INTO mail_silences (workspace_id, ticket_id, comment_id) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-        (workspace_id, ticket_id, comment_id),
-    )
-
-
 async def own_addresses(tx: Tx, workspace_id: str) -> list[str]:
     """The addresses that the workspace sends from and receives at."""
     query = "SELECT sender_address, inbound_address FROM mail_settings WHERE workspace_id = %s"

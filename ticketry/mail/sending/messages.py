@@ -76,7 +76,8 @@ def _named(header: str, shown: str, address: str) -> str:
         plain = formataddr((shown, "x@y"))[: -len(" <x@y>")]
     else:
         plain = Header(shown, "utf-8", WIDTH, header).encode(linesep="\r\n")
-    return f"{plain}\r\n <{address}>"
+    gap = " " if len(header) + len(plain) + len(address) < WIDTH - 6 else "\r\n "
+    return f"{plain}{gap}<{address}>"
 
 
 def _words(header: str, value: str) -> str:

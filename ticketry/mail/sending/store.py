@@ -62,7 +62,7 @@ async def news(tx: Tx, events: Sequence[tuple[str, str]]) -> list[News]:
 async def admins(tx: Tx, workspace_ids: Sequence[str]) -> dict[str, list[str]]:
     """The active admins of each workspace that has any."""
     rows = await tx.all(
-        """SELECT workspace_id, array_agg(id ORDER BY id) FROM users
+        """SELECT workspace_id, array_agg(id::text ORDER BY id) FROM users
            WHERE workspace_id = ANY(%s) AND role = 'admin' AND active GROUP BY workspace_id""",
         (list(workspace_ids),),
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ticketry.mail.receiving.reading import tnef
 from ticketry.mail.receiving.reading.charsets import decoded
 from ticketry.mail.receiving.reading.headers import line, words
-from ticketry.mail.receiving.reading.texts import from_html, unflowed
+from ticketry.mail.receiving.reading.texts import LONGEST_HTML, from_html, unflowed
 
 DEEPEST = 60
 MOST_PARTS = 2_000
@@ -107,7 +107,9 @@ def _leaf(part: Message) -> Found:
     name = file_name(part)
     content = content_of(part)
     if kind in {"text/plain", "text/html"} and not name and _disposition(part) != "attachment":
-        return Found(texts=[_text(part, kind, content)])
+        text = _text(part, kind, content)
+        cut = text.kind == "html" and len(text.source) > LONGEST_HTML
+        return Found(texts=[text], files=[Blob("text.html", kind, content)] if cut else [])
     if kind in {"application/ms-tnef", "application/vnd.ms-tnef"} or (name or "").lower() == "winmail.dat":
         return _unpacked(name or "winmail.dat", kind, content)
     if kind == "text/rfc822-headers":

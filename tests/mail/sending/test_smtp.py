@@ -1,0 +1,232 @@
+"""Handing mail to an SMTP server: encrypted or not, signed in or not, and every way in which it can go wrong."""
+
+import ssl
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from conftest import House
+from kit import problem
+from mail.sending.post import SENDER, Answer, Office, free_port, hang, hang_up, message, messages, office, work
+
+SAM = "sam@example.com"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    made = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    made.cert_pem.write_to_path(path)
+    return made, path
+
+
+@pytest.fixture
+def context(authority: tuple[trustme.CA, Path]) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority[0].issue_cert("127.0.0.1").configure_cert(made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def nothing_due(house: House) -> Iterator[None]:
+    """Each test begins and ends without mail that waits."""
+    yield
+    house.sql("UPDATE mail_messages SET status = 'skipped', next_attempt_at = NULL WHERE status = 'pending'")
+    house.clock.advance(hours=2)
+
+
+def one_mail(house: House) -> None:
+    """Something for Sam to hear."""
+    ticket = house.ticket()
+    house.client(house.cast.admin).patch(f"/v1/tickets/{ticket['id']}", json={"contact_id": house.cast.customer_id})
+    answer = house.client(house.cast.admin).post(f"/v1/tickets/{ticket['id']}/comments", json={"body": "Done.\n.\nBye"})
+    assert answer.status_code == 201
+
+
+def newest(house: House) -> dict[str, Any]:
+    return message(house, messages(house)[-1]["id"])
+
+
+def test_plain(house: House, post: Office) -> None:
+    one_mail(house)
+    work(house, post)
+    assert [(sender, to) for sender, to, _ in post.got] == [(SENDER, [SAM])]
+    mail = newest(house)
+    assert mail["status"] == "sent"
+    assert mail["reason"] is None
+    (attempt,) = mail["tries"]
+    assert (attempt["outcome"], attempt["code"], attempt["words"]) == ("sent", 250, "Accepted as 4711")
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_encrypted_and_signed_in(
+    house: House, context: ssl.SSLContext, authority: tuple[trustme.CA, Path], tls: str
+) -> None:
+    one_mail(house)
+    with office(tls, context, login="sesame") as post:
+        work(house, post, smtp_ca_file=str(authority[1]), smtp_user="robot", smtp_password="sesame")
+        assert post.secured == [True]
+        assert post.logins
+        assert set(post.logins) == {b"robot"}
+    assert newest(house)["status"] == "sent"
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_a_stranger_with_a_certificate_of_his_own_gets_nothing(house: House, context: ssl.SSLContext, tls: str) -> None:
+    one_mail(house)
+    with office(tls, context, login="sesame") as post:
+        work(house, post, smtp_user="robot", smtp_password="sesame")
+        assert (post.got, post.logins) == ([], [])
+    mail = newest(house)
+    assert mail["status"] == "pending"
+    assert "certificate" in mail["tries"][0]["words"].lower()
+
+
+def test_encryption_that_the_server_does_not_offer_is_not_left_out(house: House, post: Office) -> None:
+    one_mail(house)
+    work(house, post, smtp_tls="starttls", smtp_user="robot", smtp_password="sesame")
+    assert (post.got, post.logins) == ([], [])
+    assert "STARTTLS" in newest(house)["tries"][0]["words"]
+
+
+def test_a_wrong_password_is_ours_to_mend(
+    house: House, context: ssl.SSLContext, authority: tuple[trustme.CA, Path]
+) -> None:
+    """The mail is not to blame: it waits until somebody has mended the settings."""
+    one_mail(house)
+    with office("starttls", context, login="sesame") as post:
+        work(house, post, smtp_ca_file=str(authority[1]), smtp_user="robot", smtp_password="wrong")
+        assert post.got == []
+        mail = newest(house)
+        assert (mail["status"], mail["tries"][0]["code"]) == ("pending", 535)
+        house.clock.advance(minutes=2)
+        work(house, post, smtp_ca_file=str(authority[1]), smtp_user="robot", smtp_password="sesame")
+        assert len(post.got) == 1
+    assert newest(house)["status"] == "sent"
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_a_permanent_refusal_fails_at_once_with_the_servers_words(house: House, post: Office, command: str) -> None:
+    one_mail(house)
+    post.answers = {command: ["550 5.1.1 No such person here"]}
+    work(house, post)
+    mail = newest(house)
+    assert (mail["status"], mail["reason"]) == ("failed", "5.1.1 No such person here")
+    assert [(one["outcome"], one["code"]) for one in mail["tries"]] == [("failed", 550)]
+    house.clock.advance(days=1)
+    work(house, post)
+    assert post.got == []
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_a_temporary_refusal_is_tried_again(house: House, post: Office, command: str) -> None:
+    one_mail(house)
+    post.answers = {command: ["451 4.7.1 Greylisted"]}
+    work(house, post)
+    mail = newest(house)
+    assert (mail["status"], mail["tries"][0]["outcome"], mail["tries"][0]["code"]) == ("pending", "deferred", 451)
+    work(house, post)
+    assert post.got == []
+    house.clock.advance(seconds=70)
+    work(house, post)
+    assert len(post.got) == 1
+    assert [one["outcome"] for one in newest(house)["tries"]] == ["deferred", "sent"]
+
+
+@pytest.mark.parametrize("trouble", [hang_up, hang], ids=["drops the connection", "hangs"])
+@pytest.mark.parametrize("command", ["MAIL", "DATA"])
+def test_a_server_that_breaks_off_is_tried_again(house: House, post: Office, command: str, trouble: Answer) -> None:
+    one_mail(house)
+    post.answers = {command: [trouble]}
+    work(house, post, smtp_timeout=1)
+    mail = newest(house)
+    assert (mail["status"], mail["tries"][0]["outcome"]) == ("pending", "deferred")
+    house.clock.advance(seconds=70)
+    work(house, post)
+    assert newest(house)["status"] == "sent"
+
+
+def test_every_attempt_sends_the_same(house: House, post: Office) -> None:
+    """A mail that was taken although nobody heard it is recognised as a double by its Message-ID."""
+
+    async def take_and_hang_up(server: Any) -> str:
+        post.got.append(("", [], server.envelope.original_content))
+        return await hang_up(server)
+
+    one_mail(house)
+    post.answers = {"DATA": [take_and_hang_up]}
+    work(house, post)
+    house.clock.advance(minutes=2)
+    work(house, post)
+    (_, _, first), (_, _, second) = post.got
+    assert first == second
+
+
+def test_nobody_listens(house: House) -> None:
+    one_mail(house)
+    settings = {"smtp_host": "127.0.0.1", "smtp_port": free_port(), "smtp_tls": "none", "mail_sender": SENDER}
+    work(house, **settings)
+    mail = newest(house)
+    assert mail["status"] == "pending"
+    assert "connect" in mail["tries"][0]["words"].lower()
+
+
+def test_it_ends_after_three_days(house: House) -> None:
+    one_mail(house)
+    settings = {"smtp_host": "127.0.0.1", "smtp_port": free_port(), "smtp_tls": "none", "mail_sender": SENDER}
+    began = house.clock()
+    work(house, **settings)
+    while messages(house)[-1]["status"] == "pending":
+        work(house, **settings)
+        if due := messages(house)[-1]["next_attempt_at"]:
+            house.clock.now = max(house.clock.now, house.clock.now.fromisoformat(due))
+    mail = newest(house)
+    assert mail["status"] == "failed"
+    assert len(mail["tries"]) == 13
+    assert 2.7 <= (house.clock() - began).total_seconds() / 86_400 <= 3.3
+
+
+def test_one_bad_address_does_not_hold_up_the_others(house: House, post: Office) -> None:
+    for _ in range(3):
+        one_mail(house)
+    post.answers = {"RCPT": ["550 no", "451 later"]}
+    work(house, post)
+    assert len(post.got) == 1
+
+
+def test_a_mail_is_taken_by_one_worker_at_a_time(house: House, post: Office) -> None:
+    """The lease of one that died runs out, and then the mail is sent."""
+    one_mail(house)
+    work(house, smtp_host="127.0.0.1", smtp_port=free_port(), smtp_tls="none", mail_sender=SENDER)
+    house.clock.advance(minutes=2)
+    house.sql(
+        """UPDATE mail_messages SET attempts = attempts + 1, next_attempt_at = %s WHERE status = 'pending'""",
+        (house.clock().replace(microsecond=0) + timedelta(minutes=3),),
+    )
+    work(house, post)
+    assert post.got == []
+    house.clock.advance(minutes=4)
+    work(house, post)
+    assert len(post.got) == 1
+
+
+def test_a_mail_is_sent_again_on_request(house: House, post: Office) -> None:
+    client = house.client(house.cast.admin)
+    one_mail(house)
+    work(house)
+    mail = newest(house)
+    assert (mail["status"], mail["reason"], mail["attempts"]) == ("outbox", "no SMTP server is set", 0)
+    problem(client.post(f"/v1/mail/messages/{mail['id']}/resend"), 409, "conflict", "mail_not_configured")
+    work(house, post)
+    assert post.got == []  # what was kept is not sent by surprise once there is a server
+    house.sql(
+        """UPDATE mail_messages SET status = 'pending', wanted = true, next_attempt_at = %s, reason = NULL
+           WHERE id = %s""",
+        (house.clock(), mail["id"]),
+    )
+    work(house, post)
+    assert [to for _, to, _ in post.got] == [[SAM]]
+    assert newest(house)["status"] == "sent"
