@@ -1,4 +1,4 @@
-"""`ticketry mail`: what each command is called, takes and means. What it does stands in `ticketry/commands/mail*.py`."""
+"""`ticketry mail`: what each command is called, takes and means. What it does stands in `commands/mail.py`, `mail_in.py`."""
 
 from typing import Annotated, Literal
 

@@ -23,7 +23,7 @@ PIECE = 65_536
 
 
 def receive(load: Callable[[], Settings], place: Place, source: str) -> None:
-    """Takes in a mail and tells what became of it. Whatever goes wrong is worth another try: a mail is never refused."""
+    """Takes in a mail and tells what became of it. Whatever goes wrong is worth another try."""
     try:
         settings = load()
         configure_logging(settings.log_level)

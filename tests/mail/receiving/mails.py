@@ -54,7 +54,8 @@ def nested(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
 def gmail() -> bytes:
     """A reply by Gmail on the web: both forms, quoted text under `On … wrote:`."""
     text = (
-        "It works now, thank you!\r\n\r\nOn Wed, Jan 15, 2025 at 10:02 AM Acme Support <\r\nsupport@acme.example> wrote:"
+        "It works now, thank you!\r\n\r\nOn Wed, Jan 15, 2025 at 10:02 AM Acme Support <\r\n"
+        "support@acme.example> wrote:"
         "\r\n\r\n> Please try again.\r\n>\r\n> Jane\r\n"
     )
     html = (
@@ -155,7 +156,10 @@ def yahoo() -> bytes:
 
 def phone() -> bytes:
     """A short reply by a telephone."""
-    text = "Yes\r\n\r\nSent from my iPhone\r\n\r\n> On 15 Jan 2025, at 10:02, Acme Support <support@acme.example> wrote:\r\n> \r\n> Ok?\r\n"
+    text = (
+        "Yes\r\n\r\nSent from my iPhone\r\n\r\n> On 15 Jan 2025, at 10:02, Acme Support <support@acme.example> "
+        "wrote:\r\n> \r\n> Ok?\r\n"
+    )
     return raw(
         "Content-Type: text/plain; charset=us-ascii", "Content-Transfer-Encoding: quoted-printable",
         "From: Sam Taylor <sam@icloud.example>", "Mime-Version: 1.0 (1.0)", "Subject: Re: Refund",

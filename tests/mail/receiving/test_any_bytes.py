@@ -16,9 +16,11 @@ from ticketry.mail.receiving.reading.read_mail import ReadMail
 from . import mails
 
 quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-SAMPLES = [mails.gmail(), mails.outlook(), mails.apple_mail(), mails.exchange(), mails.phone(), mails.bounce("<a@b>")]
-NAMES = ["From", "To", "Subject", "Message-ID", "References", "In-Reply-To", "Content-Type", "Content-Transfer-Encoding",
-         "Content-Disposition", "Date", "Auto-Submitted", "Precedence", "Return-Path", "MIME-Version"]  # fmt: skip
+SAMPLES = [
+    mails.gmail(), mails.outlook(), mails.apple_mail(), mails.exchange(), mails.phone(), mails.bounce("<a@b>"),
+]  # fmt: skip
+NAMES = ["From", "To", "Subject", "Message-ID", "References", "In-Reply-To", "Content-Type",
+         "Content-Transfer-Encoding", "Content-Disposition", "Date", "Auto-Submitted", "Precedence", "Return-Path", "MIME-Version"]  # fmt: skip
 VALUES = ["multipart/mixed; boundary=b", "multipart/alternative; boundary=\"b\"", "text/plain; charset=", "text/html",
           "message/rfc822", "application/ms-tnef", "base64", "quoted-printable", "x-uuencode", "=?utf-8?q?", "?=",
           "=?x?b?", "attachment; filename*=utf-8''%ff", "filename*0*=", "\"", "<", ">", "@", ",", "(", "\\",

@@ -18,7 +18,7 @@ from psycopg_pool import PoolTimeout
 from ticketry.attachments import service as attachments
 from ticketry.attachments.files import PIECE, Files, open_files
 from ticketry.core.actor import Actor
-from ticketry.core.errors import Busy, TicketryError
+from ticketry.core.errors import Busy, TicketryError, ValidationFailed
 from ticketry.core.ids import mint
 from ticketry.db.pool import unit
 from ticketry.mail.receiving import service, store
@@ -84,20 +84,28 @@ async def take_in(house: Resources, actor: Actor, mail: Mail, source: Source, *,
         before = await service.known(tx, actor.workspace_id, read.fingerprint)
     if before is not None:
         return before
-    arrival = await _stored(house, actor, files, mail, read, source)
-    try:
-        received = await _receive(house, actor, arrival)
-    except PASSING:
-        raise
-    except Exception as error:
-        if read.problem is not None:
-            raise
-        log.exception("a mail could not be acted on", mail_id=arrival.mail_id)
-        again = _misfit(read, f"acting on it failed ({type(error).__name__})")
-        arrival = await _stored(house, actor, files, mail, again, source)
-        received = await _receive(house, actor, arrival)
+    received = await _act(house, actor, files, mail, read, source)
     house.news.written.set()
     return received
+
+
+async def _act(house: Resources, actor: Actor, files: Files, mail: Mail, read: ReadMail, source: Source) -> Received:
+    """Acts on a mail as it was read; if that fails by a fault of ours, on a mail that was not understood.
+
+    First with the mail attached, and at last without: it is kept as it came in any case.
+    """
+    for last in (False, False, True):
+        try:
+            return await _receive(house, actor, await _stored(house, actor, files, mail, read, source, bare=last))
+        except PASSING:
+            raise
+        except Exception as error:
+            refused = isinstance(error, TicketryError) and not isinstance(error, ValidationFailed)
+            if last or refused:
+                raise
+            log.exception("a mail could not be acted on", message_id=read.message_id)
+            read = _misfit(read, f"acting on it failed ({type(error).__name__})")
+    raise AssertionError
 
 
 def _misfit(read: ReadMail, why: str) -> ReadMail:
@@ -109,9 +117,14 @@ async def _receive(house: Resources, actor: Actor, arrival: Arrival) -> Received
         return await service.receive(tx, actor, arrival)
 
 
-async def _stored(house: Resources, actor: Actor, files: Files, mail: Mail, read: ReadMail, source: Source) -> Arrival:
-    """Puts the mail and its files into the file store."""
+async def _stored(
+    house: Resources, actor: Actor, files: Files, mail: Mail, read: ReadMail, source: Source, *, bare: bool
+) -> Arrival:
+    """Puts the mail and its files into the file store; a `bare` one only as it came."""
     mail_id = await _keep_raw(house, actor, files, mail)
+    own = tuple(one for one in (house.settings.mail_sender, house.settings.imap_user) if one and "@" in one)
+    if bare:
+        return Arrival(mail_id, read, mail.size, source, own_addresses=own)
 
     async def keep(path: str, name: str, kind: str) -> str:
         kept = await attachments.keep(house.pool, house.clock, actor, files, name, kind, mail.pieces(path))
@@ -126,7 +139,6 @@ async def _stored(house: Resources, actor: Actor, files: Files, mail: Mail, read
         text = await keep(path, "message.txt", "text/plain")
     if read.whole or read.problem is not None:
         raw = await keep(RAW, "mail.eml", "message/rfc822")
-    own = tuple(one for one in (house.settings.mail_sender, house.settings.imap_user) if one and "@" in one)
     return Arrival(mail_id, read, mail.size, source, kept, text, raw, own)
 
 

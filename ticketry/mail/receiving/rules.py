@@ -125,12 +125,11 @@ def contact_name(mail: ReadMail) -> str:
     return mail.from_name or mail.from_address[:LONGEST_SUBJECT]
 
 
-def told_of_misfit(mail: ReadMail) -> str:
+def told_of_misfit(mail: ReadMail, mail_id: str, *, attached: bool) -> str:
     """The description of a ticket for a mail that was not understood."""
-    return (
-        f"A mail came that could not be understood: {mail.problem}.\n\nIt says it is from {sender_of(mail)}. "
-        "It is attached as it came, as mail.eml."
-    )
+    where = "is attached as it came, as mail.eml" if attached else f"can be had as it came under the id {mail_id}"
+    said = f"A mail came that could not be understood: {mail.problem}.\n\nIt says it is from {sender_of(mail)}."
+    return f"{said} It {where}."
 
 
 def told_of_automatic(mail: ReadMail, why: str, text: str, *, attached: bool) -> str:

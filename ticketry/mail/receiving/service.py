@@ -167,11 +167,9 @@ async def _misfit(tx: Tx, actor: Actor, arrival: Arrival) -> _Became:
     """A ticket that says that a mail could not be understood, with the mail."""
     mail = arrival.mail
     subject = rules.subject_of(replace(mail, subject=f"{MISFIT}: {mail.subject}" if mail.subject else MISFIT))
-    ticket = await tickets.create(
-        tx,
-        _postbox(actor),
-        TicketIn(subject=subject, description=rules.told_of_misfit(mail), attachment_ids=_files(arrival, raw=True)),
-    )
+    told = rules.told_of_misfit(mail, arrival.mail_id, attached=arrival.raw_file is not None)
+    body = TicketIn(subject=subject, description=told, attachment_ids=_files(arrival, raw=True))
+    ticket = await tickets.create(tx, _postbox(actor), body)
     return _Became("ticket", ticket)
 
 
