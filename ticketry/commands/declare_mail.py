@@ -1,4 +1,4 @@
-"""`ticketry mail`: what each command is called, takes and means. What it does stands in `commands/mail.py`, `mail_in.py`."""
+"""`ticketry mail`: what each command is called, takes and means. What it does stands in `mail.py` and `mail_in.py`."""
 
 from typing import Annotated, Literal
 

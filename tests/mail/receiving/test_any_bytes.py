@@ -20,7 +20,8 @@ SAMPLES = [
     mails.gmail(), mails.outlook(), mails.apple_mail(), mails.exchange(), mails.phone(), mails.bounce("<a@b>"),
 ]  # fmt: skip
 NAMES = ["From", "To", "Subject", "Message-ID", "References", "In-Reply-To", "Content-Type",
-         "Content-Transfer-Encoding", "Content-Disposition", "Date", "Auto-Submitted", "Precedence", "Return-Path", "MIME-Version"]  # fmt: skip
+         "Content-Transfer-Encoding", "Content-Disposition", "Date", "Auto-Submitted", "Precedence", "Return-Path",
+         "MIME-Version"]  # fmt: skip
 VALUES = ["multipart/mixed; boundary=b", "multipart/alternative; boundary=\"b\"", "text/plain; charset=", "text/html",
           "message/rfc822", "application/ms-tnef", "base64", "quoted-printable", "x-uuencode", "=?utf-8?q?", "?=",
           "=?x?b?", "attachment; filename*=utf-8''%ff", "filename*0*=", "\"", "<", ">", "@", ",", "(", "\\",
