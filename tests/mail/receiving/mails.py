@@ -3,11 +3,17 @@
 import base64
 import quopri
 import struct
+import uuid
 from collections.abc import Sequence
 from email.message import EmailMessage
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n"
+
+
+def fresh() -> str:
+    """A Message-ID that was never used."""
+    return f"<{uuid.uuid4().hex}@mail.example>"
 
 
 def raw(*headers: str, body: bytes | str = b"Hello\n") -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import House, serve
-from kit import check_edge, close, force_status, forbidden, in_chunks, mint, problem, wrong_fields
+from kit import check_edge, close, forbidden, force_status, in_chunks, mint, problem, wrong_fields
 
 from ticketry.mail.receiving import rules
 

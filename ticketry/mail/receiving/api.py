@@ -50,7 +50,7 @@ _RAW: dict[int | str, dict[str, Any]] = {
     "/email",
     status_code=201,
     response_model=Data[Received],
-    responses=errors(408, 409, 507),
+    responses=errors(408, 409, 422, 507),
     openapi_extra=_MAIL,
 )
 @moves_bytes

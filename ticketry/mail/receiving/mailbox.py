@@ -13,8 +13,8 @@ from imap_tools.utils import check_command_status, encode_folder
 from ticketry.core.errors import OperatorError
 from ticketry.settings import Settings
 
-TIMEOUT = 30
-"""Seconds that the server may take for each answer."""
+TIMEOUT = 15
+"""Seconds that the server may take for each answer. A worker that ends may have to wait for one."""
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 
 
@@ -133,10 +133,11 @@ class Mailbox:
 
     def abandon(self) -> None:
         """Cuts the connection: whoever waits for the server in another thread gets an error."""
+        client = self._box.client
         with suppress(OSError):
-            self._box.client.sock.shutdown(socket.SHUT_RDWR)
+            client.sock.shutdown(socket.SHUT_RDWR)  # first: what reads in another thread holds the file
         with suppress(OSError):
-            self._box.client.sock.close()
+            client.shutdown()
 
 
 def _connect(address: Address) -> BaseMailBox:
