@@ -21,6 +21,7 @@ from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
 from ticketry.mail.receiving import api as mail_in_api
 from ticketry.mail.sending import api as mail_messages_api
+from ticketry.mail.sending.figures import backlog as waiting_mail
 from ticketry.mail.wording import api as mail_wording_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
@@ -82,6 +83,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.resources = house
+    house.figures.append(waiting_mail)
     problems.install(app, on_stray=count_address)
     for router in ROUTERS:
         app.include_router(router)

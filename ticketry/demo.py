@@ -18,6 +18,8 @@ from ticketry.contacts import service as contacts
 from ticketry.contacts.models import ContactIn
 from ticketry.core.actor import Actor
 from ticketry.db.pool import Pool, Tx, unit
+from ticketry.mail.wording import service as wording
+from ticketry.mail.wording.models import MailSettingsIn
 from ticketry.tickets import service as tickets
 from ticketry.tickets.comments import service as comments
 from ticketry.tickets.comments.models import CommentIn
@@ -141,6 +143,7 @@ async def fill(pool: Pool, agency_id: str, count: int, now: datetime, told: Call
     chance = random.Random(20250115)  # noqa: S311 - the same sample data every time
     async with unit(pool, now - PERIOD) as tx:
         workspace = await workspaces.create(tx, agency_id, WorkspaceIn(name="Demo"))
+        await wording.change_settings(tx, workspace.id, MailSettingsIn(enabled=False), smtp=False)
         agents = [await _agent(tx, workspace.id, name) for name in AGENTS]
         customers = [await _customer(tx, workspace.id, n, chance) for n in range(max(12, min(500, count // 6)))]
     author = Author(chance, now, agents)

@@ -117,6 +117,7 @@ def test_demo(database_url: str) -> None:
         assert one("SELECT count(DISTINCT agent_id) FROM resolutions") > 3
         assert one("SELECT count(*) FROM comments WHERE visibility = 'internal'") > 5
         assert one("SELECT count(*) FROM workspaces WHERE name = 'Demo' AND NOT is_home") == 1
+        assert one("SELECT array_agg(enabled) FROM mail_settings") == [False]  # nobody invented is mailed
 
 
 def test_a_small_demo_still_shows_every_state(database_url: str) -> None:

@@ -1,6 +1,8 @@
 """Handing mail to an SMTP server: encrypted or not, signed in or not, and every way in which it can go wrong."""
 
+import asyncio
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +11,11 @@ from typing import Any
 import pytest
 import trustme
 from conftest import House
-from kit import problem
 from mail.sending.post import SENDER, Answer, Office, free_port, hang, hang_up, message, messages, office, work
+
+from ticketry.mail.sending import jobs
+from ticketry.settings import load
+from ticketry.web.resources import make_resources
 
 SAM = "sam@example.com"
 
@@ -213,20 +218,50 @@ def test_a_mail_is_taken_by_one_worker_at_a_time(house: House, post: Office) -> 
     assert len(post.got) == 1
 
 
-def test_a_mail_is_sent_again_on_request(house: House, post: Office) -> None:
-    client = house.client(house.cast.admin)
+def test_several_workers_send_each_mail_once(house: House, post: Office) -> None:
+    for _ in range(25):
+        one_mail(house)
+    work(house)  # plans, and keeps
+    house.sql(
+        "UPDATE mail_messages SET status = 'pending', next_attempt_at = %s WHERE status = 'outbox'", (house.clock(),)
+    )
+
+    async def inside() -> None:
+        resources = make_resources(load({"database_url": house.database_url, **post.settings}, {}), house.clock)
+        async with resources.pool:
+            one = [jobs.send_due(resources.pool, house.clock, resources.settings) for _ in range(3)]
+            assert sum(await asyncio.gather(*one)) == len(post.got)
+
+    asyncio.run(inside())
+    ids = [str(mail["Message-ID"]) for mail in post.mails()]
+    assert len(ids) >= 20
+    assert len(set(ids)) == len(ids)
+
+
+def test_who_is_asked_to_end_hears_the_servers_answer_first(house: House, post: Office) -> None:
+    """A worker that is stopped while the server thinks would send the mail a second time after its next start."""
+    asked = threading.Event()
+
+    async def think(server: Any) -> str:
+        asked.set()
+        await asyncio.sleep(1)
+        return ""
+
     one_mail(house)
     work(house)
-    mail = newest(house)
-    assert (mail["status"], mail["reason"], mail["attempts"]) == ("outbox", "no SMTP server is set", 0)
-    problem(client.post(f"/v1/mail/messages/{mail['id']}/resend"), 409, "conflict", "mail_not_configured")
-    work(house, post)
-    assert post.got == []  # what was kept is not sent by surprise once there is a server
     house.sql(
-        """UPDATE mail_messages SET status = 'pending', wanted = true, next_attempt_at = %s, reason = NULL
-           WHERE id = %s""",
-        (house.clock(), mail["id"]),
+        "UPDATE mail_messages SET status = 'pending', next_attempt_at = %s WHERE status = 'outbox'", (house.clock(),)
     )
-    work(house, post)
-    assert [to for _, to, _ in post.got] == [[SAM]]
+    post.answers = {"DATA": [think]}
+
+    async def inside() -> None:
+        resources = make_resources(load({"database_url": house.database_url, **post.settings}, {}), house.clock)
+        async with resources.pool:
+            sending = asyncio.create_task(jobs.send_due(resources.pool, house.clock, resources.settings))
+            await asyncio.to_thread(asked.wait, 10)
+            sending.cancel()
+            await asyncio.wait({sending})
+            assert sending.cancelled()
+
+    asyncio.run(inside())
     assert newest(house)["status"] == "sent"

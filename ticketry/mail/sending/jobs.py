@@ -20,6 +20,7 @@ from ticketry.core.clock import Clock
 from ticketry.db.pool import GAVE_UP, Pool, Tx, unit
 from ticketry.mail.sending import rules, store
 from ticketry.mail.sending.compose import Dropped, letter
+from ticketry.mail.sending.figures import ATTEMPTS
 from ticketry.mail.sending.messages import wire
 from ticketry.mail.sending.models import Claimed, Envelope
 from ticketry.mail.sending.smtp import WHOLE, Post
@@ -101,6 +102,7 @@ async def _attempt(pool: Pool, clock: Clock, settings: Settings, post: Post, mai
         envelope = Envelope("deferred", None, f"a fault of Ticketry: {type(error).__name__}")
     if envelope is None:
         return True
+    ATTEMPTS.labels(envelope.outcome).inc()
     duration_ms = int((time.monotonic() - started) * 1000)
     again = None
     if envelope.outcome == "deferred":
@@ -117,7 +119,8 @@ async def _settle(pool: Pool, clock: Clock, note: Callable[[Tx], Awaitable[None]
     for pause in (*SETTLING, None):
         try:
             async with unit(pool, clock(), atomic=False) as tx:
-                return await note(tx)
+                await note(tx)
+            return
         except (psycopg.OperationalError, PoolTimeout):
             if pause is None:
                 raise

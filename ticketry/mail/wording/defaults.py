@@ -59,26 +59,26 @@ _WORDS: dict[Kind, _Words] = {
     "received": _Words(
         "We have received your request: {{ ticket.subject }}",
         "We have received your request",
-        "thank you for writing. Your request is with us as {{ ticket.number }}, and we come back to you as soon as we "
+        "Thank you for writing. Your request is with us as {{ ticket.number }}, and we come back to you as soon as we "
         "can.",
         _ANSWER,
     ),
     "replied": _Words(
         "{{ ticket.subject }}",
         "{{ agent.name or workspace.name }} has answered",
-        "there is an answer to your request {{ ticket.number }}:",
+        "There is an answer to your request {{ ticket.number }}:",
         _ANSWER,
     ),
     "resolved": _Words(
         "Solved: {{ ticket.subject }}",
         "Your request is solved",
-        "we believe that your request {{ ticket.number }} is solved.",
+        "We believe that your request {{ ticket.number }} is solved.",
         "Not solved? Answer this mail, and we look at it again.",
     ),
     "reopened": _Words(
         "Open again: {{ ticket.subject }}",
         "Your request is open again",
-        "your request {{ ticket.number }} is open again, and we are working on it.",
+        "Your request {{ ticket.number }} is open again, and we are working on it.",
         _ANSWER,
     ),
     "assigned": _Words(
@@ -122,7 +122,10 @@ _STYLE = """\
   .from img { max-height: 36px; max-width: 180px; vertical-align: middle; }
   h1 { font-size: 21px; line-height: 1.3; margin: 0 0 14px; font-weight: 600; }
   .message { margin: 18px 0 0; padding: 2px 0 2px 16px; border-left: 3px solid #cbd2d9; overflow-wrap: anywhere; }
+  .message > :first-child { margin-top: 4px; }
+  .message > :last-child { margin-bottom: 4px; }
   .message pre { white-space: pre-wrap; }
+  .message blockquote { margin: 12px 0; padding-left: 12px; border-left: 2px solid #cbd2d9; color: #5f6b7a; }
   .details { font-size: 14px; color: #5f6b7a; }
   .foot { max-width: 560px; margin: 14px auto 0; padding: 0 28px; font-size: 13px; color: #5f6b7a; }
   a { color: #1a6fb5; }
@@ -130,7 +133,8 @@ _STYLE = """\
     body { background: #14171a; color: #e4e7eb; }
     .card { background: #1f2429; border-color: #323a42; }
     .from, .details, .foot { color: #9aa5b1; }
-    .message { border-left-color: #3e4c59; }
+    .message, .message blockquote { border-left-color: #3e4c59; }
+    .message blockquote { color: #9aa5b1; }
     a { color: #7cc0f5; }
   }"""
 _PAGE = """\

@@ -144,7 +144,7 @@ async def preview(tx: Tx, actor: Actor, kind: Kind, body: PreviewIn) -> Preview:
         said = _said(content, values)
     except TemplateFault as fault:
         raise ValidationFailed(field_error(fault.part, "template_error", str(fault))) from None
-    return Preview(subject=said.subject, text=said.text, html=said.html)
+    return Preview(subject=_tagged(values["ticket"]["number"], said.subject), text=said.text, html=said.html)
 
 
 async def _of_ticket(tx: Tx, actor: Actor, kind: Kind, reference: str) -> tuple[About, str]:
@@ -204,7 +204,11 @@ async def words(
     except TemplateFault as fault:
         log.warning("a mail template does not fit", workspace=workspace.id, kind=kind, part=fault.part, why=str(fault))
         said = _said(DEFAULTS[kind], values)
-    return replace(said, subject=one_line(f"{subject_tag(about.number)} {said.subject}"))
+    return replace(said, subject=_tagged(about.number, said.subject))
+
+
+def _tagged(number: str, subject: str) -> str:
+    return one_line(f"{subject_tag(number)} {subject}")
 
 
 def notice(workspace: Workspace, stored: StoredSettings, subject: str, text: str) -> Content:
