@@ -134,6 +134,8 @@ class House:
     database_url: str
     clock: MovedClock
     cast: Cast
+    files: Path = Path("/nonexistent")
+    """Where this server keeps attachments."""
     _clients: dict[str | None, httpx.Client] = field(default_factory=dict)
 
     def client(self, key: str | None) -> httpx.Client:
@@ -219,7 +221,8 @@ def house(database_url: str) -> Iterator[House]:
     """The server and the cast of this module."""
     clock = MovedClock()
     cast = run_with(database_url, _found)
-    for url in serve(database_url, clock):
-        house = House(url, database_url, clock, cast)
-        yield house
-        house.close()
+    with tempfile.TemporaryDirectory(prefix="ticketry-files-", dir="/tmp") as folder:
+        for url in serve(database_url, clock, files_dir=folder):
+            house = House(url, database_url, clock, cast, Path(folder))
+            yield house
+            house.close()
