@@ -57,6 +57,15 @@ def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[N
     return start
 
 
+def _add_mail_tasks(queue: procrastinate.App, house: Resources) -> None:
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")
+    @alone
+    async def purge_inbound_mails(timestamp: int) -> None:
+        """Delete mails that were kept as they came for as long as the operator wants."""
+        log.debug("deleted old mails", mails=await mail_in.purge(house))
+
+
 def make_queue(house: Resources) -> procrastinate.App:
     """The queue of this process with every task registered."""
     connector = procrastinate.PsycopgConnector(
@@ -66,6 +75,7 @@ def make_queue(house: Resources) -> procrastinate.App:
         kwargs={"application_name": "ticketry worker"},
     )
     queue = procrastinate.App(connector=connector)
+    _add_mail_tasks(queue, house)
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
@@ -103,13 +113,6 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def close_resolved(timestamp: int) -> None:
         """Close tickets that have been resolved for as long as their workspace allows."""
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
-
-    @queue.periodic(cron=EVERY_HOUR)
-    @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")
-    @alone
-    async def purge_inbound_mails(timestamp: int) -> None:
-        """Delete mails that were kept as they came for as long as the operator wants."""
-        log.debug("deleted old mails", mails=await mail_in.purge(house))
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")
