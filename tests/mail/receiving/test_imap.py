@@ -291,3 +291,35 @@ def test_old_mails_are_deleted_and_scrubbed_ones_too(
     left = client.get(f"/v1/inbound/emails/{told['id']}").json()["data"]
     assert (left["text"], left["headers"], left["from_address"], left["raw_until"]) == (None, [], None, None)
     assert client.get(f"/v1/inbound/emails/{told['id']}/raw").status_code == 404
+
+
+@pytest.mark.process
+def test_workers_that_are_killed_lose_and_double_nothing(
+    house: House, box: BaseMailBox, options: dict[str, Any]
+) -> None:
+    """Real workers, killed with SIGKILL while they take mail in; the last one is asked to end, and does."""
+    box.append(mails.simple("First", message_id=mails.fresh()))
+    for n in range(8):
+        box.append(mails.simple(f"Mail {n}", subject="Killed", message_id=mails.fresh()))
+    env = {f"TICKETRY_{name.upper()}": str(value) for name, value in options.items()}
+    command = [str(Path(sys.executable).parent / "ticketry"), "worker"]
+    before = counted(house)[0]
+
+    def started(until: int) -> subprocess.Popen[bytes]:
+        worker = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while counted(house)[0] < before + until:
+            assert worker.poll() is None
+            time.sleep(0.02)
+        return worker
+
+    for until in (2, 4):
+        with started(until) as worker:
+            worker.kill()
+    with started(9) as worker:
+        while not all(seen(box)):
+            time.sleep(0.1)
+        worker.terminate()
+        assert worker.wait(30) == 0
+    assert seen(box) == [True] * 9
+    assert counted(house)[0] == before + 9
+    assert house.sql("SELECT count(DISTINCT description) FROM tickets WHERE subject = 'Killed'") == [(8,)]
