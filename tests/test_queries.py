@@ -73,6 +73,11 @@ ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
     "/v1/sla/calendars": lambda house, ids: post(house, "/v1/sla/calendars", name="H", opening_hours="24/7"),
     "/v1/inbound/emails": lambda house, ids: add_mail(house),
     "/v1/sla/policies": lambda house, ids: post(house, "/v1/sla/policies", name="P", targets={"1": {"response": 60}}),
+    "/v1/mail/messages": lambda house, ids: house.sql(
+        """INSERT INTO mail_messages (workspace_id, id, kind, recipient_type, recipient_id, status, created_at)
+           VALUES (%s, %s, 'replied', 'contact', %s, 'outbox', now())""",
+        (house.cast.workspace_id, f"mail_{number()}", house.cast.customer_id),
+    ),
 }
 """How each list gets one more row."""
 

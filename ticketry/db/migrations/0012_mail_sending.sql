@@ -21,6 +21,12 @@ CREATE TABLE mail_settings (
     PRIMARY KEY (workspace_id)
 );
 
+-- What two names of one mailbox have in common, as base_address() in ticketry/mail/sending/rules.py.
+CREATE FUNCTION base_address(address text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+    lower(regexp_replace(address, '\+[^@]*@', '@'));
+CREATE INDEX mail_settings_senders ON mail_settings (base_address(sender_address));
+CREATE INDEX mail_settings_inbound ON mail_settings (base_address(inbound_address));
+
 CREATE TABLE mail_templates (
     workspace_id identifier NOT NULL REFERENCES workspaces,
     kind text COLLATE "C" NOT NULL,

@@ -76,16 +76,18 @@ async def insert(tx: Tx, mails: Sequence[NewMail], content: Content | None = Non
     """
     columns = ("workspace_id", "kind", "recipient_type", "recipient_id", "ticket_id", "event_id", "comment_id")
     return await tx.execute(
-        f"""INSERT INTO mail_messages (id, {", ".join(columns)}, created_at, next_attempt_at, subject, body_text)
-            SELECT *, %(now)s, %(now)s, %(subject)s::text, %(body_text)s::text
-            FROM unnest(%(ids)s::text[], {", ".join(f"%({name})s::text[]" for name in columns)})
-            ON CONFLICT DO NOTHING""",
+        """INSERT INTO mail_messages (id, workspace_id, kind, recipient_type, recipient_id, ticket_id, event_id,
+               comment_id, created_at, next_attempt_at, subject, body_text)
+           SELECT given.*, %(now)s, %(now)s, %(said_subject)s::text, %(said_text)s::text
+           FROM unnest(%(id)s::text[], %(workspace_id)s::text[], %(kind)s::text[], %(recipient_type)s::text[],
+               %(recipient_id)s::text[], %(ticket_id)s::text[], %(event_id)s::text[], %(comment_id)s::text[]) AS given
+           ON CONFLICT DO NOTHING""",
         {
             **{name: [getattr(mail, name) for mail in mails] for name in columns},
-            "ids": [mint("mail") for _ in mails],
+            "id": [mint("mail") for _ in mails],
             "now": tx.now,
-            "subject": content and content.subject,
-            "body_text": content and content.text,
+            "said_subject": content and content.subject,
+            "said_text": content and content.text,
         },
     )
 
@@ -213,13 +215,16 @@ async def thread(tx: Tx, workspace_id: str, ticket_id: str, recipient_id: str, l
     return [message_id for (message_id,) in reversed(rows)]
 
 
-async def own_addresses(tx: Tx) -> set[str]:
-    """Every address that some workspace sends from or reads."""
-    rows = await tx.all(
-        """SELECT s.sender_address, s.reply_to, s.inbound_address FROM workspaces w
-           JOIN mail_settings s ON s.workspace_id = w.id"""
+async def is_own(tx: Tx, base: str) -> bool:
+    """Whether some workspace sends from this address or reads it; whatever stands after a plus."""
+    row = await tx.one(
+        """SELECT EXISTS (SELECT FROM workspaces w JOIN mail_settings s ON s.workspace_id = w.id
+                          WHERE base_address(s.sender_address) = %(base)s)
+               OR EXISTS (SELECT FROM workspaces w JOIN mail_settings s ON s.workspace_id = w.id
+                          WHERE base_address(s.inbound_address) = %(base)s)""",
+        {"base": base},
     )
-    return {address for row in rows for address in row if address is not None}
+    return row is not None and bool(row[0])
 
 
 # ---- lists

@@ -40,7 +40,7 @@ def _smtp(request: Request) -> bool:
     return resources(request).settings.smtp_host is not None
 
 
-@router.get("/settings", response_model=Data[MailSettings], responses=errors())
+@router.get("/settings", response_model=Data[MailSettings], responses=errors(422))
 async def get_mail_settings(actor: Reader, tx: Unit, request: Request) -> Response:
     """Read how the workspace sends mail."""
     return data_answer(await service.settings(tx, actor.workspace_id, smtp=_smtp(request)))
@@ -53,7 +53,7 @@ async def change_mail_settings(actor: Writer, tx: Unit, request: Request, body: 
     return data_answer(await service.change_settings(tx, actor.workspace_id, body, smtp=_smtp(request)))
 
 
-@router.get("/templates", response_model=Templates, responses=errors())
+@router.get("/templates", response_model=Templates, responses=errors(422))
 async def list_mail_templates(actor: Reader, tx: Unit) -> Response:
     """List how each kind of mail is worded."""
     return json_answer(Templates(data=await service.all_templates(tx, actor.workspace_id)).model_dump_json())

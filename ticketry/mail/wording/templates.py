@@ -6,7 +6,7 @@ plain texts that it is given. The sandbox stands behind that as a second wall.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -51,12 +51,24 @@ _TEXT, _HTML = _environment(html=False), _environment(html=True)
 
 def check(part: Part, source: str, values: Values) -> None:
     """Raises `TemplateFault` unless the template is made of what is allowed and names only what there is."""
+    names = {group: tuple(inner) if isinstance(inner, dict) else None for group, inner in values.items()}
+    _check_names(part, source, tuple(names.items()))
+
+
+Names = Mapping[str, tuple[str, ...] | None]
+"""What there is: groups with their names, and plain texts with None."""
+
+
+@lru_cache(maxsize=128)
+def _check_names(part: Part, source: str, given: tuple[tuple[str, tuple[str, ...] | None], ...]) -> None:
+    """What was right once is right: a template is read again only after it has not been used for long."""
+    names = dict(given)
     tree = _parsed(part, source)
     for count, (node, depth) in enumerate(_walk(tree)):
         line = getattr(node, "lineno", 1) or 1
         if depth > DEEPEST or count > MOST_NODES:
             raise TemplateFault(part, line, "the template is too deeply nested or has too many parts")
-        if (why := _refused(node, values)) is not None:
+        if (why := _refused(node, names)) is not None:
             raise TemplateFault(part, line, why)
     _compiled(part, source)
 
@@ -79,7 +91,7 @@ def _walk(node: nodes.Node, depth: int = 0) -> Iterator[tuple[nodes.Node, int]]:
             yield from _walk(child, depth + 1)
 
 
-def _refused(node: nodes.Node, values: Values) -> str | None:
+def _refused(node: nodes.Node, names: Names) -> str | None:
     """Why a node may not stand in a template, None if it may."""
     if not isinstance(node, _ALLOWED):
         return f"{_name(node)} is not allowed; text, {{{{ group.name }}}}, {{% if %}} and filters are"
@@ -88,15 +100,12 @@ def _refused(node: nodes.Node, values: Values) -> str | None:
     if isinstance(node, nodes.Test) and node.name not in _TESTS:
         return f"the test {node.name} is not allowed; these are: {', '.join(sorted(_TESTS))}"
     if isinstance(node, nodes.Getattr):
-        group = node.node.name if isinstance(node.node, nodes.Name) else None
-        there = group is not None and isinstance(values.get(group), dict) and node.attr in values[group]
-        return None if there else f"there is no {group or '…'}.{node.attr}"
+        group = node.node.name if isinstance(node.node, nodes.Name) else "…"
+        return None if node.attr in (names.get(group) or ()) else f"there is no {group}.{node.attr}"
     if isinstance(node, nodes.Name):
-        if isinstance(values.get(node.name), dict):
-            return (
-                f"{node.name} is a group: name one of {', '.join(f'{node.name}.{name}' for name in values[node.name])}"
-            )
-        return None if node.name in values and node.ctx == "load" else f"there is no {node.name}"
+        if inner := names.get(node.name):
+            return f"{node.name} is a group: name one of {', '.join(f'{node.name}.{name}' for name in inner)}"
+        return None if node.name in names and node.ctx == "load" else f"there is no {node.name}"
     return None
 
 
