@@ -52,6 +52,12 @@ BEYOND_SCHEMA = {
 """Codes of a 422 that a request may get although its schema allows it: they ask the database, or a calendar."""
 
 
+@schemathesis.serializer("message/rfc822")
+def a_mail(ctx: Any, value: Any) -> Any:
+    """A mail is bytes of any form."""
+    return value
+
+
 def document() -> dict[str, Any]:
     return an_app().openapi()
 

@@ -57,6 +57,8 @@ UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id"
 request has an answer of its own, see `test_no_operation_of_a_bulk_reaches_another_workspace`."""
 CODES = {"other_id": "link_not_found"}
 """What is said of a path parameter's object that is not found, where it is not the parameter's own name."""
+MAILS = {"/v1/inbound/email": b"From: a@b.example\r\nSubject: Refund\r\nMessage-ID: <1@b.example>\r\n\r\nHello\r\n"}
+"""What calls take that want a mail as it came."""
 
 
 OF_EVERYBODY = {"kind": "replied"}
@@ -127,8 +129,15 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
     template = {"subject": word, "text": word, "html": word}
     assert client.put("/v1/mail/templates/received", json=template).status_code == 200
     assert client.put("/v1/mail/settings", json={"sender_name": word}).status_code == 200
+    came = client.post(
+        "/v1/inbound/email",
+        headers={"Content-Type": "message/rfc822"},
+        content=f"From: {word} <in.{low}@example.com>\nSubject: {word}\nMessage-ID: <{low}@x.example>\n\n{word}",
+    ).json()["data"]
+    tickets.append({"id": came["ticket_id"], "number": came["number"]})
     ids = {
         "message_id": [mail],
+        "mail_id": [came["mail_id"]],
         "ticket_id": [tickets[0]["id"], tickets[0]["number"], tickets[2]["number"].lower()],
         "contact_id": [contact],
         "user_id": [user],
@@ -295,6 +304,9 @@ def send(house: House, room: Room, call: Call, path: str, body: Any = None, **mo
     given = body_of(call, room) if body is None else body
     if call.path in FILES and call.method == "POST":
         return house.client(room.key).post(path, files=FILES[call.path], **more)
+    if call.path in MAILS:
+        more["headers"] = {"Content-Type": "message/rfc822", **more.get("headers", {})}
+        return house.client(room.key).post(path, content=MAILS[call.path], **more)
     return house.client(room.key).request(call.method, path, json=given, **more)
 
 
