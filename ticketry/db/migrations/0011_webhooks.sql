@@ -74,3 +74,6 @@ CREATE TABLE webhook_attempts (
     PRIMARY KEY (workspace_id, delivery_id, number),
     FOREIGN KEY (workspace_id, delivery_id) REFERENCES webhook_deliveries (workspace_id, id) ON DELETE CASCADE
 );
+
+-- What happened since an instant. Events are appended in about this order, so this costs next to nothing.
+CREATE INDEX events_age ON events USING brin (created_at) WITH (autosummarize);
