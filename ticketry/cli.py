@@ -102,9 +102,7 @@ def worker(
     from ticketry.commands.worker import run
 
     run(
-        _settings(
-            data_dir=data_dir, database_url=database_url, allow_insecure_webhooks=allow_insecure_webhooks or None
-        )
+        _settings(data_dir=data_dir, database_url=database_url, allow_insecure_webhooks=allow_insecure_webhooks or None)
     )
 
 

@@ -20,6 +20,8 @@ from ticketry.tickets.promises import jobs as promises
 from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
+from ticketry.webhooks.deliveries import jobs as deliveries
+from ticketry.webhooks.dispatch.jobs import Dispatcher
 
 log = structlog.get_logger()
 
@@ -37,7 +39,7 @@ EVERY_HOUR = "7 * * * *"
 
 
 SUBSCRIBERS: tuple[Subscriber, ...] = ()
-"""Who is given every event, in the relay's transaction."""
+"""Who is given every event, in the relay's transaction, beside the dispatcher of webhooks."""
 
 
 def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
@@ -74,6 +76,13 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def purge_idempotent_answers(timestamp: int) -> None:
         """Forget stored answers that are older than 24 hours."""
         log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
+
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_deliveries", queueing_lock="purge_deliveries")
+    @alone
+    async def purge_deliveries(timestamp: int) -> None:
+        """Forget webhook deliveries that were settled long ago, and give up those whose endpoint stays off."""
+        log.debug("purged webhook deliveries", rows=await deliveries.purge(house.pool, house.clock))
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")
@@ -148,10 +157,11 @@ async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
 @asynccontextmanager
 async def running_worker(house: Resources) -> AsyncIterator[None]:
     """A worker beside whatever the block does."""
-    connected = asyncio.Event()
+    connected, dispatcher = asyncio.Event(), Dispatcher(house)
     work: dict[str, Callable[[], Awaitable[None]]] = {
         "jobs": lambda: _jobs(house, connected),
-        "relay": lambda: relay(house, SUBSCRIBERS),
+        "relay": lambda: relay(house, (dispatcher.hear, *SUBSCRIBERS)),
+        "webhooks": dispatcher.run,
     }
     tasks = [asyncio.create_task(_keep_going(name, one)) for name, one in work.items()]
     try:

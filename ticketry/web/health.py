@@ -1,20 +1,24 @@
 """Whether the process lives, whether it can work, and its figures. No key is asked for; nothing private is told."""
 
 import os
+import time
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from psycopg import Error
 from psycopg_pool import PoolTimeout
 
 from ticketry.db import migrate
 from ticketry.db.pool import unit
-from ticketry.web.resources import resources
+from ticketry.web.resources import Resources, resources
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """Where the processes of one server keep their figures; set by who starts them."""
+
+FIGURES_KEPT = 5.0
+"""Seconds that figures from the database are told again: whoever asks needs no key, so asking must cost nothing."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,11 +42,30 @@ async def readyz(request: Request) -> Response:
     return JSONResponse({"status": "ok" if state.current else "unavailable", **told}, 200 if state.current else 503)
 
 
+async def _stored(house: Resources) -> bytes:
+    """The figures that stand in the database, for all processes together; none while it cannot be reached."""
+    kept: tuple[float, bytes] = house.caches.get("figures", (0.0, b""))
+    if kept[0] > time.monotonic():
+        return kept[1]
+    registry = CollectorRegistry()
+    try:
+        async with unit(house.pool, house.clock(), atomic=False) as tx:
+            for figures in house.figures:
+                for name, (meaning, value) in (await figures(tx)).items():
+                    Gauge(name, meaning, registry=registry).set(value)
+    except (Error, PoolTimeout):
+        return b""
+    told = generate_latest(registry)
+    house.caches["figures"] = (time.monotonic() + FIGURES_KEPT, told)
+    return told
+
+
 @router.get("/metrics")
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
     registry: CollectorRegistry = REGISTRY
     if MULTIPROCESS in os.environ:  # several API processes: whichever answers tells the sum of all
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    told = generate_latest(registry) + await _stored(resources(request))
+    return Response(told, media_type=CONTENT_TYPE_LATEST)

@@ -1,5 +1,6 @@
 """What the edge works with: made once when the process starts, reached through the request, never global."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,9 +9,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool, make_pool
+from ticketry.db.pool import Pool, Tx, make_pool
 from ticketry.settings import Settings
 from ticketry.web.news import News
+
+Figures = Callable[[Tx], Awaitable[dict[str, tuple[str, float]]]]
+"""What a room tells `/metrics` of what is stored: per name of a gauge its meaning and value."""
 
 
 @dataclass(slots=True)
@@ -22,6 +26,7 @@ class Resources:
     settings: Settings
     news: News
     caches: dict[str, Any] = field(default_factory=dict)
+    figures: list[Figures] = field(default_factory=list)
 
 
 def make_resources(settings: Settings, clock: Clock) -> Resources:

@@ -16,8 +16,8 @@ from ticketry.webhooks.deliveries.models import (
     DeliveriesAsked,
     Delivery,
     EndpointDeliveriesAsked,
-    RedeliverIn,
     Redelivered,
+    RedeliverIn,
 )
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=GuardedRoute)

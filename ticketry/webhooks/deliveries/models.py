@@ -45,7 +45,9 @@ class EndpointDeliveriesAsked(PageIn):
     """Which deliveries of one webhook are asked for."""
 
     status: Annotated[DeliveryStatus | None, Query(description="Only these.")] = None
-    event_type: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Of events of this type.")] = None
+    event_type: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Of events of this type.")] = (
+        None
+    )
     ticket_id: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="About this ticket.")] = None
     since: Annotated[Instant | None, Query(description="Of events from this instant on.")] = None
 

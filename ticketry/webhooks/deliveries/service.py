@@ -44,14 +44,14 @@ async def queue(tx: Tx, events: Iterable[Happened]) -> set[tuple[str, str]]:
     An endpoint hears of nothing that happened before it was made, and of nothing that settles while it is off.
     """
     happened = list(events)
-    listening = defaultdict(list)
-    for workspace_id, *endpoint in await endpoint_store.listening(tx, sorted({one.workspace_id for one in happened})):
-        listening[workspace_id].append(endpoint)
+    listeners = defaultdict(list)
+    for listener in await endpoint_store.listening(tx, sorted({one.workspace_id for one in happened})):
+        listeners[listener.workspace_id].append(listener)
     new = [
-        NewDelivery(one.workspace_id, mint("delivery"), endpoint_id, one.id)
+        NewDelivery(one.workspace_id, mint("delivery"), listener.id, one.id)
         for one in happened
-        for endpoint_id, types, created_at in listening[one.workspace_id]
-        if subscribes(True, types, one.type) and one.created_at >= created_at
+        for listener in listeners[one.workspace_id]
+        if subscribes(listener.event_types, one.type) and one.created_at >= listener.created_at
     ]
     if new:
         await store.insert(tx, new)
@@ -89,7 +89,7 @@ async def redeliver(tx: Tx, workspace_id: str, delivery_id: str) -> Delivery:
 
 
 async def redeliver_since(tx: Tx, workspace_id: str, endpoint_id: str, since: datetime) -> Redelivered:
-    """Sends everything since an instant once more, and what was never sent because the endpoint was off or not there."""
+    """Sends everything since an instant once more, and what was never sent because the endpoint was off."""
     endpoint = await endpoints.switched_on(tx, workspace_id, endpoint_id)
     found = await store.events_since(tx, workspace_id, since, endpoint.event_types, LOOKED_AT_ONCE + 1)
     chosen = found[:LOOKED_AT_ONCE]

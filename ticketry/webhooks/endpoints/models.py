@@ -102,3 +102,13 @@ class Secrets:
         """The secrets that sign at this moment, the newest first."""
         old = self.old_secret if self.old_secret_until and self.old_secret_until > now else None
         return [self.secret, old] if old else [self.secret]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An endpoint that is on, and what it hears of."""
+
+    workspace_id: str
+    id: str
+    event_types: list[str]
+    created_at: datetime

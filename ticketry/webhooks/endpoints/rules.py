@@ -19,9 +19,9 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def subscribes(enabled: bool, event_types: Sequence[str], event_type: str) -> bool:
+def subscribes(event_types: Sequence[str], event_type: str) -> bool:
     """Whether an endpoint hears of events of this type."""
-    return enabled and (not event_types or event_type in event_types)
+    return not event_types or event_type in event_types
 
 
 def check_url(url: str, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ticketry.db.pool import Tx
 from ticketry.db.sql import assignments
-from ticketry.webhooks.endpoints.models import Endpoint, Secrets
+from ticketry.webhooks.endpoints.models import Endpoint, Listener, Secrets
 
 _SHOWN = ", ".join(Endpoint.model_fields)
 
@@ -73,11 +73,11 @@ async def rotate(tx: Tx, workspace_id: str, endpoint_id: str, secret: str, until
     )
 
 
-async def listening(tx: Tx, workspace_ids: Sequence[str]) -> list[tuple[str, str, list[str], datetime]]:
-    """Workspace, id, types and creation of the endpoints that are on in these workspaces."""
-    rows = await tx.all(
+async def listening(tx: Tx, workspace_ids: Sequence[str]) -> list[Listener]:
+    """The endpoints that are on in these workspaces."""
+    return await tx.all_of(
+        Listener,
         """SELECT workspace_id, id, event_types, created_at FROM webhook_endpoints
            WHERE workspace_id = ANY(%s::identifier[]) AND enabled ORDER BY workspace_id, id""",
         (list(workspace_ids),),
     )
-    return [(workspace_id, id_, types, created_at) for workspace_id, id_, types, created_at in rows]

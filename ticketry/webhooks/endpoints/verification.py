@@ -18,7 +18,9 @@ async def verify(house: Resources, workspace_id: str, endpoint_id: str) -> Verdi
     async with unit(house.pool, now, atomic=False) as tx:
         endpoint = await service.secrets(tx, workspace_id, endpoint_id)
     if problem := rules.url_problem(endpoint.url, house.settings):
-        return Verdict(ok=False, problem=f"The URL {problem[1]}.", kind="url", status_code=None, answer=None, duration_ms=0)
+        return Verdict(
+            ok=False, problem=f"The URL {problem[1]}.", kind="url", status_code=None, answer=None, duration_ms=0
+        )
     event_id = mint("evt")
     body = test_body(event_id, endpoint_id, now)
     headers = headers_of(event_id, now, body, endpoint.living(now))

@@ -1,7 +1,7 @@
 """What came of one call."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 Line = Literal["good", "new", "bad"]
@@ -18,3 +18,8 @@ class Outcome:
     status_code: int | None
     answer: str | None
     error: str | None
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it was over, in whole seconds like every instant."""
+        return self.started_at + timedelta(seconds=self.duration_ms // 1000)

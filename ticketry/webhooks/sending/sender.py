@@ -121,10 +121,12 @@ class Sender:
             async with self._sessions[line].post(
                 url, data=body.encode(), headers=headers, allow_redirects=False
             ) as response:
+                if not 100 <= response.status <= 999:
+                    raise ValueError(f"status {response.status}")
                 status = response.status
                 answer = await _first_of(response)
             error = words_for_status(status)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failure:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as failure:
             error = words_for_status(status) if status else words_for(failure, self.settings.webhook_timeout)
         spent = int((time.monotonic() - started) * 1000)
         return Outcome(started_at, spent, status, answer, error)

@@ -27,7 +27,8 @@ def words_for_status(status: int) -> str | None:
 
 def words_for(failure: BaseException, seconds: float) -> str:
     """Why there was no answer."""
-    return _words(failure, seconds)[:LONGEST]
+    said = _words(failure, seconds).encode(errors="replace").decode().replace("\x00", "\ufffd")
+    return said[:LONGEST]
 
 
 def _words(failure: BaseException, seconds: float) -> str:
