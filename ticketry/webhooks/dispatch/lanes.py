@@ -13,7 +13,7 @@ HELD_BY_GOOD = 64
 """Deliveries that a process holds in memory for an endpoint that answers. They are names only, no bodies."""
 HELD_BY_OTHERS = 4
 FEW = 2
-"""Calls at a time to an endpoint that has not proved itself, or failed last time."""
+"""Calls at a time to an endpoint that failed last time or is slow."""
 NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -95,7 +95,7 @@ class Target:
 
     def at_once(self, most: int) -> int:
         """Calls at a time that it gets; `most` is what the operator allows."""
-        if self.failures >= TRIPS_AT:
+        if self.failures >= TRIPS_AT or self.line == "new":
             return 1
         return most if self.line == "good" else min(FEW, most)
 

@@ -1,6 +1,7 @@
 """What holds for endpoints: which URLs are taken, how a secret looks, who hears of what."""
 
 import base64
+import re
 import secrets
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -41,7 +42,7 @@ def url_problem(url: str, settings: Settings) -> tuple[str, str] | None:
         return "invalid_url", "is no URL"
     if parsed.scheme not in {"https", "http"} or not host or port is None:
         return "invalid_url", "must be a full URL such as https://example.com/path"
-    if parsed.user is not None or parsed.password is not None or "@" in parsed.raw_authority:
+    if "@" in re.split("[/?#]", url.partition("//")[2])[0]:
         return "credentials_in_url", "must not hold a user or password; messages are signed instead"
     if parsed.raw_fragment:
         return "invalid_url", "must not have a fragment (#…), which is never sent"

@@ -35,6 +35,8 @@ def _words(failure: BaseException, seconds: float) -> str:
     inner = getattr(failure, "os_error", None) or failure
     if isinstance(failure, TimeoutError):
         return f"Timeout: no answer within {seconds:g} seconds."
+    if isinstance(failure, aiohttp.InvalidURL):
+        return "Not allowed: the URL cannot be called; its host is written in an unusual way."
     if "the address " in str(inner) and isinstance(inner, OSError):
         return f"Not allowed: {inner}. Webhooks go to public addresses only."
     if isinstance(failure, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
