@@ -33,6 +33,8 @@ BODY: dict[str, Any] = {
     "scopes": ["tickets:read"],
     "opening_hours": "24/7",
     "targets": {"1": {"response": 60, "resolution": 480}},
+    "url": "https://127.0.0.1/",
+    "since": "2025-01-01T00:00:00Z",
 }
 """A right value of each field that some call requires."""
 IDS_IN_BODIES = {
@@ -78,6 +80,9 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
     api_key = made("/v1/keys", name=f"{word} robot", scopes=["tickets:read"], user_id=user)["id"]
     calendar = made("/v1/sla/calendars", name=f"{word} hours", opening_hours="24/7")["id"]
     policy = made("/v1/sla/policies", name=f"{word} promise", targets=BODY["targets"], calendar_id=calendar)["id"]
+    webhook = made("/v1/webhooks", url=f"https://example.com/{low}", description=f"{word} hook")["id"]
+    tested = client.post(f"/v1/webhooks/{webhook}/test")
+    assert tested.status_code == 202, tested.text
     tickets = []
     for n in range(3):
         ticket = made(
@@ -95,6 +100,8 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
         "workspace_id": [workspace_id],
         "calendar_id": [calendar],
         "policy_id": [policy],
+        "webhook_id": [webhook],
+        "delivery_id": [tested.json()["data"]["id"]],
     }
     numbers = {ticket["number"] for ticket in tickets}
     secrets = {word, low, *numbers, *all_ids(house, workspace_id)}

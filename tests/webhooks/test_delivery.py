@@ -94,14 +94,14 @@ def test_a_failure_is_tried_again_and_the_ticket_waits_in_order(house: House, re
 
 
 def test_dead_after_the_last_try_and_alive_again_when_asked_for(house: House, receiver: Receiver) -> None:
-    webhook = hook(house, receiver.url)
+    webhook = hook(house, receiver.url, event_types=["ticket.created", "ticket.closed"])
     receiver.answer = failing(503)
     admin = house.client(house.cast.admin)
     with working(house):
         ticket = house.ticket()
         for number, gap in GAPS.items():
             assert eventually(lambda n=number: tried(house, webhook) == n or settled(house, webhook)), number
-            house.clock.advance(seconds=(gap or 60) * 1.1)
+            house.clock.advance(seconds=(gap or 60) * 11 // 10 + 1)
         assert eventually(lambda: settled(house, webhook))
         (dead,) = deliveries(house, webhook, status="dead")
         assert len(dead["attempts"]) == dead["attempt_count"] == 12

@@ -103,7 +103,7 @@ class Dispatcher:
         await asyncio.gather(*self._calls, settler, return_exceptions=True)
         try:
             async with unit(self._house.pool, self._house.clock()) as tx:
-                await store.release(tx, self._me, list(self._targets))
+                await store.release_all(tx, self._me)
         except (psycopg.OperationalError, PoolTimeout):
             log.debug("left webhook endpoints to the end of their lease")
 
@@ -137,9 +137,11 @@ class Dispatcher:
         async with unit(self._house.pool, self._house.clock(), atomic=False) as tx:
             if keys and now - self._renewed >= RENEW:
                 self._renewed = now
-                self._keep(await store.renew(tx, self._me, keys), now + SAFE)
-            elif keys:
-                self._keep(await store.look_at(tx, self._me, keys), None)
+                lost = self._keep(await store.renew(tx, self._me, keys), now + SAFE)
+            else:
+                lost = self._keep(await store.look_at(tx, self._me, keys) if keys else [], None)
+            if lost:
+                await store.release(tx, self._me, lost)
         await self._claim(None)
         await self._let_go(now)
         if now - self._news_at > STAYS_HOT:
@@ -152,14 +154,17 @@ class Dispatcher:
         for config in configs:
             self._take(config, now)
 
-    def _keep(self, configs: list[Config], safe_until: float | None) -> None:
+    def _keep(self, configs: list[Config], safe_until: float | None) -> list[Key]:
+        """Notes which endpoints are still ours and on; those that are not any more."""
         ours = {config.key: config for config in configs}
-        for key in [key for key in self._targets if key not in ours]:
+        lost = [key for key in self._targets if key not in ours]
+        for key in lost:
             del self._targets[key]
         for key, config in ours.items():
             target = self._targets[key]
             target.config = config
             target.safe_until = safe_until or target.safe_until
+        return lost
 
     def _take(self, config: Config, now: float) -> None:
         target = self._targets.setdefault(config.key, Target(config, 0.0))
@@ -318,6 +323,6 @@ class Dispatcher:
             DELIVERIES.labels(what.status).inc()
         target.busy -= 1
         target.active_at = time.monotonic()
-        target.learn(ok, self._house.clock())
+        target.learn(ok, outcome.ended_at)
         target.lanes.finish(due, goes_on=what.status != "pending")
         self._under_way.discard(due.id)

@@ -30,9 +30,9 @@ async def claim(tx: Tx, me: str, limit: int, among: Sequence[Key] | None = None)
 
     Leases go by the database's clock, so that machines need not agree about the time.
     """
-    narrowed = """AND (o.workspace_id, o.id) IN (
+    these = """AND (o.workspace_id, o.id) IN (
         SELECT * FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]))"""
-    narrowed = "" if among is None else narrowed
+    narrowed = "" if among is None else these
     rows = await tx.all(
         f"""UPDATE webhook_endpoints e SET leased_by = %(me)s, leased_until = now() + make_interval(secs => {LEASE})
             FROM (
@@ -80,6 +80,15 @@ async def release(tx: Tx, me: str, keys: Sequence[Key]) -> None:
            FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
            WHERE e.workspace_id = k.workspace_id AND e.id = k.id AND e.leased_by = %(me)s""",
         {**_keys(keys), "me": me},
+    )
+
+
+async def release_all(tx: Tx, me: str) -> None:
+    """Leaves all of ours, also those that were taken by a statement whose answer was not waited for."""
+    await tx.execute(
+        """UPDATE webhook_endpoints e SET leased_by = NULL, leased_until = NULL
+           FROM workspaces w WHERE e.workspace_id = w.id AND e.leased_by = %s""",
+        (me,),
     )
 
 

@@ -66,7 +66,8 @@ async def update(tx: Tx, workspace_id: str, endpoint_id: str, changes: dict[str,
 async def rotate(tx: Tx, workspace_id: str, endpoint_id: str, secret: str, until: datetime | None) -> None:
     """Gives an endpoint a new secret; the old one goes on until then, or ends now."""
     await tx.execute(
-        """UPDATE webhook_endpoints SET secret = %(secret)s, updated_at = %(now)s, old_secret_until = %(until)s::instant,
+        """UPDATE webhook_endpoints SET secret = %(secret)s, updated_at = %(now)s,
+               old_secret_until = %(until)s::instant,
                old_secret = CASE WHEN %(until)s::instant IS NULL THEN NULL ELSE secret END
            WHERE workspace_id = %(workspace_id)s AND id = %(id)s""",
         {"secret": secret, "now": tx.now, "until": until, "workspace_id": workspace_id, "id": endpoint_id},
