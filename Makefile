@@ -25,7 +25,7 @@ setup: $(VENV)/.dev $(VENV)/.package
 	@echo "Ready: $(BIN)/ticketry --help"
 
 test: $(VENV)/.dev $(VENV)/.package
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.package
 	@$(BIN)/ruff check .

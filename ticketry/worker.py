@@ -55,15 +55,8 @@ def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[N
     return start
 
 
-def make_queue(house: Resources) -> procrastinate.App:
-    """The queue of this process with every task registered."""
-    connector = procrastinate.PsycopgConnector(
-        conninfo=house.settings.database_url,
-        min_size=1,
-        max_size=2,
-        kwargs={"application_name": "ticketry worker"},
-    )
-    queue = procrastinate.App(connector=connector)
+def _add_purges(queue: procrastinate.App, house: Resources) -> None:
+    """What is old goes."""
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
@@ -83,6 +76,19 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def purge_deliveries(timestamp: int) -> None:
         """Forget webhook deliveries that were settled long ago, and give up those whose endpoint stays off."""
         log.debug("purged webhook deliveries", rows=await deliveries.purge(house.pool, house.clock))
+
+
+def make_queue(house: Resources) -> procrastinate.App:
+    """The queue of this process with every task registered."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=house.settings.database_url,
+        min_size=1,
+        max_size=2,
+        kwargs={"application_name": "ticketry worker"},
+    )
+    queue = procrastinate.App(connector=connector)
+
+    _add_purges(queue, house)
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")

@@ -1,5 +1,6 @@
 """Query parameters that hold several values, separated by commas."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -39,5 +40,5 @@ def _split(allowed: tuple[str, ...] | None, limit: int) -> Callable[[object], ob
 
 
 def _schema(allowed: tuple[str, ...] | None, limit: int) -> WithJsonSchema:
-    one = "|".join(allowed) if allowed else rf"[^,\u0000]{{1,{limit}}}"
+    one = "|".join(map(re.escape, allowed)) if allowed else rf"[^,\u0000]{{1,{limit}}}"
     return WithJsonSchema({"type": "string", "pattern": rf"^({one})(,({one}))*$"})

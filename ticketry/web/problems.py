@@ -123,13 +123,20 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """The methods that this path answers: each is a route of its own, and the router names only the first."""
+    """The methods that this path answers: each is a route of its own, and the router names only the first.
 
-    def known(method: str) -> bool:
+    A path that is written out (`/v1/webhooks/deliveries`) is not taken for an id (`/v1/webhooks/{webhook_id}`).
+    """
+    parameters: dict[str, int] = {}
+    for method in METHODS:
         scope = {**request.scope, "method": method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
-
-    return [method for method in METHODS if known(method)]
+        for route in request.app.routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                parameters[method] = len(found.get("path_params", {}))
+                break
+    fewest = min(parameters.values(), default=0)
+    return [method for method, number in parameters.items() if number == fewest]
 
 
 def crash_problem(request_id: str) -> Response:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Query
 from pydantic import BaseModel, Field
 
 from ticketry.core.fields import NO_NUL, Instant, StrictModel
@@ -44,18 +43,18 @@ class Delivery(BaseModel):
 class EndpointDeliveriesAsked(PageIn):
     """Which deliveries of one webhook are asked for."""
 
-    status: Annotated[DeliveryStatus | None, Query(description="Only these.")] = None
-    event_type: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Of events of this type.")] = (
+    status: Annotated[DeliveryStatus | None, Field(description="Only these.")] = None
+    event_type: Annotated[str | None, Field(max_length=64, pattern=NO_NUL, description="Of events of this type.")] = (
         None
     )
-    ticket_id: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="About this ticket.")] = None
-    since: Annotated[Instant | None, Query(description="Of events from this instant on.")] = None
+    ticket_id: Annotated[str | None, Field(max_length=64, pattern=NO_NUL, description="About this ticket.")] = None
+    since: Annotated[Instant | None, Field(description="Of events from this instant on.")] = None
 
 
 class DeliveriesAsked(EndpointDeliveriesAsked):
     """Which deliveries are asked for."""
 
-    webhook_id: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="To this webhook.")] = None
+    webhook_id: Annotated[str | None, Field(max_length=64, pattern=NO_NUL, description="To this webhook.")] = None
 
 
 class RedeliverIn(StrictModel):

@@ -100,15 +100,14 @@ async def give_up(tx: Tx, workspace_id: str, endpoint_id: str) -> None:
     )
 
 
-def _where(workspace_id: str, asked: DeliveriesAsked) -> tuple[str, dict[str, Any]]:
-    """The condition of a list. Its text is made of the program's own words."""
-    parts = ["d.workspace_id = %(workspace_id)s"]
+def _narrowed(asked: DeliveriesAsked) -> tuple[str, dict[str, Any]]:
+    """The conditions of a list beside the workspace, made of the program's own words, and their values."""
     columns = {"status": "d.status = %(status)s", "event_type": "d.event_type = %(event_type)s"}
     columns |= {"webhook_id": "d.endpoint_id = %(webhook_id)s", "since": "d.event_at >= %(since)s"}
     columns["ticket_id"] = """d.ticket_id = %(ticket_id)s AND d.event_id IN (SELECT id FROM events
         WHERE workspace_id = %(workspace_id)s AND ticket_id = %(ticket_id)s)"""
     given = {name: value for name in columns if (value := getattr(asked, name)) is not None}
-    return " AND ".join([*parts, *(columns[name] for name in given)]), {**given, "workspace_id": workspace_id}
+    return "".join(f" AND {columns[name]}" for name in given), given
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
@@ -131,11 +130,14 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
 
 async def page(tx: Tx, workspace_id: str, asked: DeliveriesAsked) -> tuple[list[Delivery], int]:
     """Deliveries, newest first, and how many there are."""
-    where, params = _where(workspace_id, asked)
-    query = f"""SELECT {_SHOWN} FROM webhook_deliveries d WHERE {where}
+    narrowed, params = _narrowed(asked)
+    params["workspace_id"] = workspace_id
+    query = f"""SELECT {_SHOWN} FROM webhook_deliveries d WHERE d.workspace_id = %(workspace_id)s {narrowed}
                 ORDER BY d.id DESC LIMIT %(limit)s OFFSET %(offset)s"""
     rows = await tx.all(query, {**params, "limit": asked.per_page, "offset": asked.offset})
-    row = await tx.one(f"SELECT count(*) FROM webhook_deliveries d WHERE {where}", params)
+    row = await tx.one(
+        f"SELECT count(*) FROM webhook_deliveries d WHERE d.workspace_id = %(workspace_id)s {narrowed}", params
+    )
     found = [_delivery(row) for row in rows]
     await _add_attempts(tx, workspace_id, found)
     return found, int(row[0]) if row else 0
