@@ -123,20 +123,13 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """The methods that this path answers: each is a route of its own, and the router names only the first.
+    """The methods that this path answers: each is a route of its own, and the router names only the first."""
 
-    A path that is written out (`/v1/webhooks/deliveries`) is not taken for an id (`/v1/webhooks/{webhook_id}`).
-    """
-    parameters: dict[str, int] = {}
-    for method in METHODS:
+    def known(method: str) -> bool:
         scope = {**request.scope, "method": method}
-        for route in request.app.routes:
-            match, found = route.matches(scope)
-            if match is Match.FULL:
-                parameters[method] = len(found.get("path_params", {}))
-                break
-    fewest = min(parameters.values(), default=0)
-    return [method for method, number in parameters.items() if number == fewest]
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in METHODS if known(method)]
 
 
 def crash_problem(request_id: str) -> Response:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from ticketry.accounts.guard import GuardedRoute, Unit, needs, sends
 from ticketry.core.actor import Actor
@@ -21,7 +23,18 @@ from ticketry.webhooks.endpoints.models import (
     Verdict,
 )
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=GuardedRoute)
+
+class EndpointRoute(GuardedRoute):
+    """A route below `/v1/webhooks/{webhook_id}`; `/v1/webhooks/deliveries` is no webhook, whatever the method."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the route is for this path."""
+        match, found = super().matches(scope)
+        is_other = found.get("path_params", {}).get("webhook_id") == "deliveries"
+        return (Match.NONE, {}) if is_other else (match, found)
+
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=EndpointRoute)
 
 Reader = Annotated[Actor, needs("webhooks:read")]
 Writer = Annotated[Actor, needs("webhooks:write")]
