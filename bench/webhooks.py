@@ -200,7 +200,7 @@ def webhooks(session: Session) -> Section:
     aims.below("API CPU of a close with 3 endpoints / without", middles[True][1] / middles[False][1], 1.15, "{:.2f}")
     notes = [
         f"One API process, one worker process, a receiver and the load on one machine. {RATE} closes a second for "
-        f"{MINUTE} s make {len(delays):,} deliveries; each arrived once. Delays count from the answer to the close. The "
-        f"worker uses {cpu:.0f} µs of CPU a delivery. Closes are compared in {ROUNDS} rounds of {SLICE} s for each side.",
+        f"{MINUTE} s make {len(delays):,} deliveries; each arrived once. Delays count from the answer to the close. "
+        f"The worker uses {cpu:.0f} µs of CPU a delivery. Closes are compared in {ROUNDS} rounds of {SLICE} s a side.",
     ]
     return Section("webhooks", "Webhooks: from commit to delivery", [table, aims], notes)
