@@ -18,7 +18,7 @@ from webhooks.receiving import Receiver
 
 pytestmark = pytest.mark.process
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Load:

@@ -46,7 +46,7 @@ LOOK, LOOK_SOON, LOOK_IDLE = 0.05, 0.02, 0.5
 """Seconds between two looks at what is due: at work, right after news, and otherwise."""
 STAYS_HOT = 2.0
 KEPT_IDLE = 5.0
-GATHER = 0.01
+GATHER = 0.02
 """Seconds in which results are gathered, so that one transaction settles many."""
 PAUSE = 1.0
 GRACE = 4.0
@@ -195,7 +195,7 @@ class Dispatcher:
         if not wanted:
             return
         waiting: list[Due] = []
-        async with unit(self._house.pool, now) as tx:
+        async with unit(self._house.pool, now, atomic=False) as tx:
             for due in await store.due(tx, wanted):
                 target = self._targets[due.key]
                 if due.id in target.lanes or due.id in self._under_way or target.lanes.offer(due):
@@ -285,9 +285,12 @@ class Dispatcher:
         now = self._house.clock()
         settled = [service.settlement(due, outcome) for _, due, outcome in ended]
         health = self._health(ended)
+        hopeless = self._hopeless(ended)
         async with unit(self._house.pool, now) as tx:
+            if not hopeless:
+                await store.need_not_last(tx)
             await service.settle(tx, settled, [noted for _, noted in health])
-            for target, outcome in self._hopeless(ended):
+            for target, outcome in hopeless:
                 noted = Health(target.config.key, target.config.failing_since, target.config.last_success_at)
                 if await service.switch_off(tx, noted, outcome.error or ""):
                     log.warning("switched off a webhook", endpoint=noted.key.endpoint_id)
