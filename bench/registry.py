@@ -11,6 +11,7 @@ from bench.session import Session
 from bench.sla import sla
 from bench.start import start
 from bench.upload import upload
+from bench.webhooks import webhooks
 
 MEASURES: dict[str, Callable[[Session], Section]] = {
     "start": start,
@@ -20,6 +21,7 @@ MEASURES: dict[str, Callable[[Session], Section]] = {
     "clock": clock,
     "sla": sla,
     "upload": upload,
+    "webhooks": webhooks,
 }
 ALIASES = {"lists": "list", "create": "calls", "close": "calls", "get": "calls"}
 

@@ -53,6 +53,9 @@ def add_mail(house: House) -> None:
     headers = {"Content-Type": "message/rfc822"}
     answer = house.client(house.cast.admin).post("/v1/inbound/email", content=raw, headers=headers)
     assert answer.status_code == 201, answer.text
+def add_delivery(house: House, ids: dict[str, str]) -> None:
+    answer = house.client(house.cast.admin).post(f"/v1/webhooks/{ids['webhook_id']}/test")
+    assert answer.status_code == 202, answer.text
 
 
 ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
@@ -73,6 +76,9 @@ ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
     "/v1/workspaces/{workspace_id}/keys": lambda house, ids: post(
         house, f"/v1/workspaces/{ids['workspace_id']}/keys", name="K", scopes=["tickets:read"]
     ),
+    "/v1/webhooks": lambda house, ids: post(house, "/v1/webhooks", url="https://webhook.invalid/"),
+    "/v1/webhooks/deliveries": add_delivery,
+    "/v1/webhooks/{webhook_id}/deliveries": add_delivery,
     "/v1/sla/calendars": lambda house, ids: post(house, "/v1/sla/calendars", name="H", opening_hours="24/7"),
     "/v1/inbound/emails": lambda house, ids: add_mail(house),
     "/v1/sla/policies": lambda house, ids: post(house, "/v1/sla/policies", name="P", targets={"1": {"response": 60}}),
@@ -139,6 +145,7 @@ def test_ten_more_rows_cost_no_statement_more(house: House, statements: list[str
     if call.path not in ADD:
         pytest.fail(f"test_queries.py does not know how to add a row to {call.path}: add it to ADD")
     ids = {"ticket_id": house.ticket()["id"], "workspace_id": house.cast.stranger_workspace_id}
+    ids["webhook_id"] = post(house, "/v1/webhooks", url="https://webhook.invalid/")["id"]
     path = f"{call.path.format(**ids)}?per_page=100&{query}"
     ADD[call.path](house, ids)
     before, few = cost(house, path, statements)

@@ -37,6 +37,8 @@ BODY: dict[str, Any] = {
     "targets": {"1": {"response": 60, "resolution": 480}},
     "text": "A text",
     "html": "<p>A text</p>",
+    "url": "https://webhook.invalid/",
+    "since": "2025-01-01T00:00:00Z",
 }
 """A right value of each field that some call requires."""
 IDS_IN_BODIES = {
@@ -96,6 +98,9 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
     api_key = made("/v1/keys", name=f"{word} robot", scopes=["tickets:read"], user_id=user)["id"]
     calendar = made("/v1/sla/calendars", name=f"{word} hours", opening_hours="24/7")["id"]
     policy = made("/v1/sla/policies", name=f"{word} promise", targets=BODY["targets"], calendar_id=calendar)["id"]
+    hooks = [made("/v1/webhooks", url=f"https://{low}.invalid/", description=f"{word} hook")["id"] for _ in "ab"]
+    tested = client.post(f"/v1/webhooks/{hooks[0]}/test")
+    assert tested.status_code == 202, tested.text
     tickets = []
     for n in range(3):
         ticket = made(
@@ -148,6 +153,8 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
         "calendar_id": [calendar],
         "policy_id": [policy],
         "attachment_id": files,
+        "webhook_id": hooks,
+        "delivery_id": [tested.json()["data"]["id"]],
     }
     numbers = {ticket["number"] for ticket in tickets}
     secrets = {word, low, *numbers, *all_ids(house, workspace_id)}
@@ -524,11 +531,12 @@ def test_a_word_of_another_workspace_finds_nothing(house: House, rooms: dict[str
 def test_no_answer_to_ones_own_calls_holds_anything_of_others(house: House, rooms: dict[str, Room], call: Call) -> None:
     for name in ATTACKERS:
         room = rooms[name]
-        answer = send(house, room, call, own(room, call))
+        instead = {"webhook_id": room.ids["webhook_id"][-1]} if call.method == "DELETE" else {}  # the others go on
+        answer = send(house, room, call, own(room, call, **instead))
         for other in ("victim", *ATTACKERS):
             if other != name:
                 sealed(answer, rooms[other])
-        expected = {200, 201, 409} if call.scope in room.scopes else {403}
+        expected = {200, 201, 202, 204, 409} if call.scope in room.scopes else {403}
         assert answer.status_code in expected, answer.text
 
 

@@ -33,6 +33,9 @@ from ticketry.tickets.promises import api as promises_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
 from ticketry.web.resources import make_resources
+from ticketry.webhooks.deliveries import api as deliveries_api
+from ticketry.webhooks.deliveries.figures import backlog
+from ticketry.webhooks.endpoints import api as endpoints_api
 from ticketry.worker import running_worker
 
 DESCRIPTION = """Open, work, close and reopen support tickets from your own programs.
@@ -54,6 +57,8 @@ ROUTERS = (
     mail_in_api.router,
     mail_wording_api.router,
     mail_messages_api.router,
+    deliveries_api.router,
+    endpoints_api.router,
     policies_api.router,
     contacts_api.router,
     users_api.router,
@@ -88,6 +93,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     )
     app.state.resources = house
     house.figures.append(waiting_mail)
+    house.figures.append(backlog)
     problems.install(app, on_stray=count_address)
     for router in ROUTERS:
         app.include_router(router)

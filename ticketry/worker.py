@@ -25,6 +25,8 @@ from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
 from ticketry.web.resources import Resources
+from ticketry.webhooks.deliveries import jobs as deliveries
+from ticketry.webhooks.dispatch.jobs import Dispatcher
 
 log = structlog.get_logger()
 
@@ -42,7 +44,7 @@ EVERY_HOUR = "7 * * * *"
 
 
 SUBSCRIBERS: tuple[Subscriber, ...] = (mail.plan,)
-"""Who is given every event, in the relay's transaction."""
+"""Who is given every event, in the relay's transaction, beside the dispatcher of webhooks."""
 
 
 def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
@@ -58,7 +60,28 @@ def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[N
     return start
 
 
-def _add_mail_tasks(queue: procrastinate.App, house: Resources) -> None:
+def _add_purges(queue: procrastinate.App, house: Resources) -> None:
+    """What is old goes."""
+
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
+    async def purge_rate_counters(timestamp: int) -> None:
+        """Forget the counters of rate-limit windows that have ended."""
+        log.debug("purged rate counters", rows=await limits.purge(house.pool, house.clock()))
+
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_idempotent_answers", queueing_lock="purge_idempotent_answers")
+    async def purge_idempotent_answers(timestamp: int) -> None:
+        """Forget stored answers that are older than 24 hours."""
+        log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
+
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_deliveries", queueing_lock="purge_deliveries")
+    @alone
+    async def purge_deliveries(timestamp: int) -> None:
+        """Forget webhook deliveries that were settled long ago, and give up those whose endpoint stays off."""
+        log.debug("purged webhook deliveries", rows=await deliveries.purge(house.pool, house.clock))
+
     @queue.periodic(cron=EVERY_HOUR)
     @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")
     @alone
@@ -76,19 +99,8 @@ def make_queue(house: Resources) -> procrastinate.App:
         kwargs={"application_name": "ticketry worker"},
     )
     queue = procrastinate.App(connector=connector)
-    _add_mail_tasks(queue, house)
 
-    @queue.periodic(cron=EVERY_MINUTE)
-    @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
-    async def purge_rate_counters(timestamp: int) -> None:
-        """Forget the counters of rate-limit windows that have ended."""
-        log.debug("purged rate counters", rows=await limits.purge(house.pool, house.clock()))
-
-    @queue.periodic(cron=EVERY_HOUR)
-    @queue.task(name="purge_idempotent_answers", queueing_lock="purge_idempotent_answers")
-    async def purge_idempotent_answers(timestamp: int) -> None:
-        """Forget stored answers that are older than 24 hours."""
-        log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
+    _add_purges(queue, house)
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")
@@ -175,12 +187,13 @@ async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
 @asynccontextmanager
 async def running_worker(house: Resources) -> AsyncIterator[None]:
     """A worker beside whatever the block does."""
-    connected = asyncio.Event()
+    connected, dispatcher = asyncio.Event(), Dispatcher(house)
     work: dict[str, Callable[[], Awaitable[None]]] = {
         "jobs": lambda: _jobs(house, connected),
-        "relay": lambda: relay(house, SUBSCRIBERS),
         "mail": lambda: mail_jobs.deliver(house),
         "mailbox": lambda: mail_in.watch(house),
+        "relay": lambda: relay(house, (dispatcher.hear, *SUBSCRIBERS)),
+        "webhooks": dispatcher.run,
     }
     tasks = [asyncio.create_task(_keep_going(name, one)) for name, one in work.items()]
     try:

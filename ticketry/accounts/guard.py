@@ -81,6 +81,14 @@ def many_units(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+def sends(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks an endpoint that calls another server while its caller waits: no transaction may stay open meanwhile, so
+    it opens its own units, and no answer of it is kept for an `Idempotency-Key`.
+    """
+    endpoint.sends = True  # type: ignore[attr-defined]
+    return endpoint
+
+
 def scope_of(endpoint: Callable[..., Any]) -> Scope | None:
     """The scope that an endpoint's signature asks for."""
     for parameter in inspect.signature(endpoint, eval_str=True).parameters.values():
@@ -181,7 +189,7 @@ class GuardedRoute(APIRoute):
         atomic = not (reads or getattr(self.endpoint, "one_statement", False))
         moves = getattr(self.endpoint, "moves_bytes", False)
         in_parts = getattr(self.endpoint, "many_units", False)
-        repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"})
+        repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"}) and not hasattr(self.endpoint, "sends")
 
         async def handle(request: Request) -> Response:
             house = resources(request)

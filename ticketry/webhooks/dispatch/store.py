@@ -1,0 +1,223 @@
+"""What the dispatcher asks and writes: many deliveries a statement, since it handles hundreds a second."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ticketry.db.pool import Tx
+from ticketry.webhooks.dispatch.models import Config, Due, Health, Key, Settlement
+from ticketry.webhooks.endpoints.models import Secrets
+
+LEASE = 15
+"""Seconds that an endpoint belongs to a process without being renewed."""
+_CONFIG = "e.workspace_id, e.id, e.url, e.secret, e.old_secret, e.old_secret_until, e.failing_since, e.last_success_at"
+
+
+def _config(row: tuple[Any, ...]) -> Config:
+    workspace_id, id_, url, secret, old, until, failing_since, last_success_at = row
+    return Config(Key(workspace_id, id_), Secrets(url, secret, old, until), failing_since, last_success_at)
+
+
+def _keys(keys: Sequence[Key]) -> dict[str, Any]:
+    return {
+        "workspace_ids": [key.workspace_id for key in keys],
+        "endpoint_ids": [key.endpoint_id for key in keys],
+    }
+
+
+async def claim(tx: Tx, me: str, limit: int, among: Sequence[Key] | None = None) -> list[Config]:
+    """Takes endpoints, `among` these or all, that have something due and belong to no living process.
+
+    Leases go by the database's clock, so that machines need not agree about the time.
+    """
+    these = """AND (o.workspace_id, o.id) IN (
+        SELECT * FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]))"""
+    narrowed = "" if among is None else these
+    rows = await tx.all(
+        f"""UPDATE webhook_endpoints e SET leased_by = %(me)s, leased_until = now() + make_interval(secs => {LEASE})
+            FROM (
+                SELECT o.workspace_id, o.id FROM webhook_endpoints o
+                WHERE o.enabled {narrowed} AND (o.leased_until IS NULL OR o.leased_until <= now())
+                    AND EXISTS (
+                        SELECT FROM webhook_deliveries d WHERE d.workspace_id = o.workspace_id
+                            AND d.endpoint_id = o.id AND d.status = 'pending' AND d.next_attempt_at <= %(now)s)
+                LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) free
+            WHERE e.workspace_id = free.workspace_id AND e.id = free.id
+            RETURNING {_CONFIG}""",
+        {**_keys(among or ()), "me": me, "now": tx.now, "limit": limit},
+    )
+    return [_config(row) for row in rows]
+
+
+async def renew(tx: Tx, me: str, keys: Sequence[Key]) -> list[Config]:
+    """Keeps endpoints for a while longer; those that are still ours and on, as they stand now."""
+    rows = await tx.all(
+        f"""UPDATE webhook_endpoints e SET leased_until = now() + make_interval(secs => {LEASE})
+            FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
+            WHERE e.workspace_id = k.workspace_id AND e.id = k.id AND e.leased_by = %(me)s AND e.enabled
+            RETURNING {_CONFIG}""",
+        {**_keys(keys), "me": me},
+    )
+    return [_config(row) for row in rows]
+
+
+async def look_at(tx: Tx, me: str, keys: Sequence[Key]) -> list[Config]:
+    """Those of the endpoints that are still ours and on, as they stand now."""
+    rows = await tx.all(
+        f"""SELECT {_CONFIG} FROM webhook_endpoints e
+            JOIN unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
+                ON e.workspace_id = k.workspace_id AND e.id = k.id
+            WHERE e.leased_by = %(me)s AND e.enabled""",
+        {**_keys(keys), "me": me},
+    )
+    return [_config(row) for row in rows]
+
+
+async def release(tx: Tx, me: str, keys: Sequence[Key]) -> None:
+    """Leaves endpoints to whoever finds something due."""
+    await tx.execute(
+        """UPDATE webhook_endpoints e SET leased_by = NULL, leased_until = NULL
+           FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
+           WHERE e.workspace_id = k.workspace_id AND e.id = k.id AND e.leased_by = %(me)s""",
+        {**_keys(keys), "me": me},
+    )
+
+
+async def release_all(tx: Tx, me: str) -> None:
+    """Leaves all of ours, also those that were taken by a statement whose answer was not waited for."""
+    await tx.execute(
+        """UPDATE webhook_endpoints e SET leased_by = NULL, leased_until = NULL
+           FROM workspaces w WHERE e.workspace_id = w.id AND e.leased_by = %s""",
+        (me,),
+    )
+
+
+async def due(tx: Tx, wanted: Sequence[tuple[Key, int]]) -> list[Due]:
+    """What is due for each endpoint, up to a number, and what of the same ticket comes right before it."""
+    rows = await tx.all(
+        """SELECT o.workspace_id, o.endpoint_id, d.id, d.event_id, d.event_type, d.event_at, d.ticket_id, d.position,
+                  d.attempts, d.tries, d.round_at, d.next_attempt_at, b.id, b.next_attempt_at
+           FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[], %(most)s::integer[])
+                WITH ORDINALITY AS o (workspace_id, endpoint_id, most, n)
+           CROSS JOIN LATERAL (
+               SELECT * FROM webhook_deliveries
+               WHERE workspace_id = o.workspace_id AND endpoint_id = o.endpoint_id AND status = 'pending'
+                   AND next_attempt_at <= %(now)s
+               ORDER BY next_attempt_at, position LIMIT o.most) d
+           LEFT JOIN LATERAL (
+               SELECT id, next_attempt_at FROM webhook_deliveries
+               WHERE workspace_id = o.workspace_id AND endpoint_id = o.endpoint_id AND ticket_id = d.ticket_id
+                   AND status = 'pending' AND position < d.position
+               ORDER BY position DESC LIMIT 1) b ON true
+           ORDER BY o.n, d.next_attempt_at, d.position""",
+        {**_keys([key for key, _ in wanted]), "most": [most for _, most in wanted], "now": tx.now},
+    )
+    return [Due(Key(row[0], row[1]), *row[2:]) for row in rows]
+
+
+async def park(tx: Tx, waiting: Sequence[Due]) -> None:
+    """Lets deliveries wait until what goes before them is due; they are not looked at in the meantime."""
+    await tx.execute(
+        """UPDATE webhook_deliveries d SET next_attempt_at = w.until
+           FROM unnest(%(workspace_ids)s::identifier[], %(ids)s::identifier[], %(until)s::timestamptz[])
+                AS w (workspace_id, id, until)
+           WHERE d.workspace_id = w.workspace_id AND d.id = w.id AND d.status = 'pending'""",
+        {
+            "workspace_ids": [one.key.workspace_id for one in waiting],
+            "ids": [one.id for one in waiting],
+            "until": [one.waits_until for one in waiting],
+        },
+    )
+
+
+async def contents(tx: Tx, wanted: Sequence[Due]) -> dict[str, tuple[str | None, str | None]]:
+    """Per delivery that is still to be sent: its own body, or the data of its event, as JSON text."""
+    rows = await tx.all(
+        """SELECT d.id, d.body, e.data::text
+           FROM unnest(%(workspace_ids)s::identifier[], %(ids)s::identifier[], %(attempts)s::integer[])
+                AS w (workspace_id, id, attempts)
+           JOIN webhook_deliveries d ON d.workspace_id = w.workspace_id AND d.id = w.id
+           LEFT JOIN events e ON e.workspace_id = d.workspace_id AND e.id = d.event_id
+           WHERE d.status = 'pending' AND d.attempts = w.attempts""",
+        {
+            "workspace_ids": [one.key.workspace_id for one in wanted],
+            "ids": [one.id for one in wanted],
+            "attempts": [one.attempts for one in wanted],
+        },
+    )
+    return {delivery_id: (body, data) for delivery_id, body, data in rows}
+
+
+async def need_not_last(tx: Tx) -> None:
+    """Lets this unit commit without waiting for the disk. Should the database crash within the next second, what it
+    wrote may be gone, and what it settled is sent again: closes are spared the company at the disk.
+    """
+    await tx.execute("SET LOCAL synchronous_commit = off")
+
+
+async def settle(tx: Tx, settled: Sequence[Settlement]) -> None:
+    """Records attempts and what they make of their deliveries.
+
+    One whose delivery somebody else has attempted meanwhile (after this process lost the endpoint) is left out. What
+    waits behind a delivery that had failed before is due as soon as that one is settled.
+    """
+    outcomes = [one.outcome for one in settled]
+    await tx.execute(
+        """WITH given AS (
+               SELECT * FROM unnest(%(workspace_ids)s::identifier[], %(ids)s::identifier[], %(numbers)s::integer[],
+                   %(statuses)s::text[], %(next)s::timestamptz[], %(started)s::timestamptz[], %(durations)s::integer[],
+                   %(codes)s::smallint[], %(answers)s::text[], %(errors)s::text[])
+                   AS g (workspace_id, id, number, status, next_attempt_at, started_at, duration_ms, status_code,
+                         answer, error)),
+           changed AS (
+               UPDATE webhook_deliveries d SET status = g.status, next_attempt_at = g.next_attempt_at,
+                   attempts = g.number, tries = d.tries + 1,
+                   settled_at = CASE WHEN g.status = 'pending' THEN NULL ELSE %(now)s::timestamptz END
+               FROM given g WHERE d.workspace_id = g.workspace_id AND d.id = g.id AND d.status = 'pending'
+                   AND d.attempts = g.number - 1
+               RETURNING d.workspace_id, d.id, d.endpoint_id, d.ticket_id, d.position, d.attempts, d.status),
+           freed AS (
+               UPDATE webhook_deliveries f SET next_attempt_at = %(now)s FROM changed c
+               WHERE c.attempts > 1 AND c.status <> 'pending' AND f.workspace_id = c.workspace_id
+                   AND f.endpoint_id = c.endpoint_id AND f.ticket_id = c.ticket_id AND f.status = 'pending'
+                   AND f.position > c.position AND f.tries = 0 AND f.next_attempt_at > %(now)s)
+           INSERT INTO webhook_attempts (workspace_id, delivery_id, number, started_at, duration_ms, status_code,
+               answer, error)
+           SELECT workspace_id, id, number, started_at, duration_ms, status_code, answer, error
+           FROM given JOIN changed USING (workspace_id, id)""",
+        {
+            "now": tx.now,
+            "workspace_ids": [one.due.key.workspace_id for one in settled],
+            "ids": [one.due.id for one in settled],
+            "numbers": [one.due.attempts + 1 for one in settled],
+            "statuses": [one.status for one in settled],
+            "next": [one.next_attempt_at for one in settled],
+            "started": [outcome.started_at for outcome in outcomes],
+            "durations": [outcome.duration_ms for outcome in outcomes],
+            "codes": [outcome.status_code for outcome in outcomes],
+            "answers": [outcome.answer for outcome in outcomes],
+            "errors": [outcome.error for outcome in outcomes],
+        },
+    )
+
+
+async def note_health(tx: Tx, found: Sequence[Health]) -> None:
+    """Writes down how endpoints fare."""
+    await tx.execute(
+        """UPDATE webhook_endpoints e SET last_success_at = h.last_success_at, failing_since = h.failing_since
+           FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[], %(failing)s::timestamptz[],
+                    %(success)s::timestamptz[]) AS h (workspace_id, id, failing_since, last_success_at)
+           WHERE e.workspace_id = h.workspace_id AND e.id = h.id AND e.deleted_at IS NULL""",
+        {
+            **_keys([one.key for one in found]),
+            "failing": [one.failing_since for one in found],
+            "success": [one.last_success_at for one in found],
+        },
+    )
+
+
+async def switch_off(tx: Tx, key: Key, failing_since: datetime, reason: str) -> bool:
+    """Switches an endpoint off, unless somebody has switched it off, or off and on, meanwhile."""
+    query = """UPDATE webhook_endpoints SET enabled = false, disabled_reason = %s, updated_at = %s
+               WHERE workspace_id = %s AND id = %s AND enabled AND failing_since = %s"""
+    return await tx.execute(query, (reason, tx.now, key.workspace_id, key.endpoint_id, failing_since)) == 1
