@@ -75,3 +75,10 @@ def family_seconds(pid: int) -> float:
 def resident_megabytes(pid: int) -> float:
     """Resident memory of a process."""
     return int(_first(f"/proc/{pid}/status", r"VmRSS:\s+(\d+)")) / 1024
+
+
+def peak_megabytes(pid: int, *, anew: bool = False) -> float:
+    """The most resident memory that a process has had; `anew` counts from now on."""
+    if anew:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return int(_first(f"/proc/{pid}/status", r"VmHWM:\s+(\d+)")) / 1024

@@ -9,6 +9,7 @@ from bench.report import Section
 from bench.session import Session
 from bench.sla import sla
 from bench.start import start
+from bench.upload import upload
 
 MEASURES: dict[str, Callable[[Session], Section]] = {
     "start": start,
@@ -16,6 +17,7 @@ MEASURES: dict[str, Callable[[Session], Section]] = {
     "calls": calls,
     "clock": clock,
     "sla": sla,
+    "upload": upload,
 }
 ALIASES = {"lists": "list", "create": "calls", "close": "calls", "get": "calls"}
 

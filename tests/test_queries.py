@@ -43,13 +43,24 @@ def add_ticket(house: House, ids: dict[str, str]) -> None:
     )  # fmt: skip
 
 
+def add_file(house: House, ticket: str) -> None:
+    answer = house.client(house.cast.admin).post("/v1/attachments", files={"file": ("a.txt", b"words")})
+    post(house, f"/v1/tickets/{ticket}/comments", body="Said", attachment_ids=[answer.json()["data"]["id"]])
+
+
+def add_mail(house: House) -> None:
+    raw = f"From: Sam <sam@example.com>\nSubject: Mail\nMessage-ID: <{number()}@x.example>\n\nHello\n"
+    headers = {"Content-Type": "message/rfc822"}
+    answer = house.client(house.cast.admin).post("/v1/inbound/email", content=raw, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
 ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
     "/v1/tickets": add_ticket,
     "/v1/tickets/{ticket_id}/events": lambda house, ids: close_and_reopen(house, ids["ticket_id"]),
     "/v1/tickets/{ticket_id}/resolutions": lambda house, ids: close_and_reopen(house, ids["ticket_id"]),
-    "/v1/tickets/{ticket_id}/comments": lambda house, ids: post(
-        house, f"/v1/tickets/{ids['ticket_id']}/comments", body="Said", user_id=house.cast.agent_id
-    ),
+    "/v1/tickets/{ticket_id}/comments": lambda house, ids: add_file(house, ids["ticket_id"]),
+    "/v1/tickets/{ticket_id}/attachments": lambda house, ids: add_file(house, ids["ticket_id"]),
     "/v1/contacts": lambda house, ids: post(house, "/v1/contacts", name=f"C{number()}"),
     "/v1/users": lambda house, ids: post(house, "/v1/users", name="U", email=f"u{number()}@example.com"),
     "/v1/keys": lambda house, ids: post(
@@ -60,6 +71,7 @@ ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
         house, f"/v1/workspaces/{ids['workspace_id']}/keys", name="K", scopes=["tickets:read"]
     ),
     "/v1/sla/calendars": lambda house, ids: post(house, "/v1/sla/calendars", name="H", opening_hours="24/7"),
+    "/v1/inbound/emails": lambda house, ids: add_mail(house),
     "/v1/sla/policies": lambda house, ids: post(house, "/v1/sla/policies", name="P", targets={"1": {"response": 60}}),
     "/v1/mail/messages": lambda house, ids: house.sql(
         """INSERT INTO mail_messages (workspace_id, id, kind, recipient_type, recipient_id, status, created_at)

@@ -15,9 +15,11 @@ from ticketry.accounts.guard import count_address
 from ticketry.accounts.keys import api as keys_api
 from ticketry.accounts.users import api as users_api
 from ticketry.accounts.workspaces import api as workspaces_api
+from ticketry.attachments import api as attachments_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
+from ticketry.mail.receiving import api as mail_in_api
 from ticketry.mail.sending import api as mail_messages_api
 from ticketry.mail.sending.figures import backlog as waiting_mail
 from ticketry.mail.wording import api as mail_wording_api
@@ -42,8 +44,10 @@ DOCS_POLICY = (
 ROUTERS = (
     tickets_api.router,
     comments_api.router,
+    attachments_api.router,
     promises_api.router,
     feed_api.router,
+    mail_in_api.router,
     mail_wording_api.router,
     mail_messages_api.router,
     policies_api.router,

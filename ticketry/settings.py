@@ -52,6 +52,34 @@ class Settings(BaseModel):
         None, description="Our secret for the S3-compatible store.", json_schema_extra={"secret": True}
     )
     body_limit: int = Field(1_048_576, ge=16_384, description="Largest request body, bytes; a file has its own.")
+    mail_limit: int = Field(
+        41_943_040, ge=65_536, le=1_000_000_000, description="Largest mail that is taken in, bytes."
+    )
+    mail_keep_days: int = Field(
+        30, ge=1, le=3650, description="Days that mails are kept as they came, beside what became of them."
+    )
+    imap_host: str | None = Field(
+        None, min_length=1, description="IMAP server whose mail is fetched; unset fetches none."
+    )
+    imap_port: int | None = Field(None, ge=1, le=65535, description="Its port; unset is 993 with tls, 143 otherwise.")
+    imap_tls: Literal["tls", "starttls", "none"] = Field(
+        "tls", description="How the way to it is encrypted; starttls is never left out, none is for the same machine."
+    )
+    imap_ca_file: Path | None = Field(
+        None, description="Certificates to trust for the IMAP server (PEM) instead of the system's."
+    )
+    imap_user: str | None = Field(None, min_length=1, description="Name to sign in with; needed with imap_host.")
+    imap_password: str | None = Field(None, description="Password to sign in with.", json_schema_extra={"secret": True})
+    imap_folder: str = Field("INBOX", min_length=1, max_length=200, description="Folder whose mail is fetched.")
+    imap_move_to: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder into which mail is moved when it is taken in; unset marks it as seen and leaves it there.",
+    )
+    imap_workspace: str | None = Field(
+        None, min_length=1, description="Id of the workspace that gets this mail; unset is the agency's own."
+    )
+    imap_interval: int = Field(30, ge=1, le=3600, description="Seconds between two looks into the folder.")
     address_limit: int | None = Field(
         None, ge=1, description="Requests a minute without a valid key from one address; unset is unlimited."
     )

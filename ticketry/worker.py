@@ -13,9 +13,11 @@ import procrastinate
 import structlog
 from procrastinate.jobs import Status
 
+from ticketry.attachments import jobs as attachments
 from ticketry.db.pool import unit
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
+from ticketry.mail.receiving import jobs as mail_in
 from ticketry.mail.sending import jobs as mail_jobs
 from ticketry.mail.sending import service as mail
 from ticketry.tickets.promises import jobs as promises
@@ -55,6 +57,15 @@ def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[N
     return start
 
 
+def _add_mail_tasks(queue: procrastinate.App, house: Resources) -> None:
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")
+    @alone
+    async def purge_inbound_mails(timestamp: int) -> None:
+        """Delete mails that were kept as they came for as long as the operator wants."""
+        log.debug("deleted old mails", mails=await mail_in.purge(house))
+
+
 def make_queue(house: Resources) -> procrastinate.App:
     """The queue of this process with every task registered."""
     connector = procrastinate.PsycopgConnector(
@@ -64,6 +75,7 @@ def make_queue(house: Resources) -> procrastinate.App:
         kwargs={"application_name": "ticketry worker"},
     )
     queue = procrastinate.App(connector=connector)
+    _add_mail_tasks(queue, house)
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
@@ -113,7 +125,18 @@ def make_queue(house: Resources) -> procrastinate.App:
             else:
                 await queue.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
 
+    _add_timer_of_files(queue, house)
     return queue
+
+
+def _add_timer_of_files(queue: procrastinate.App, house: Resources) -> None:
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="purge_attachments", queueing_lock="purge_attachments")
+    @alone
+    async def purge_attachments(timestamp: int) -> None:
+        """Delete files that were never attached, uploads that never ended, and what was erased."""
+        files = await attachments.purge(house.pool, house.clock, house.settings)
+        log.debug("deleted attachments", files=files)
 
 
 async def _jobs(house: Resources, connected: asyncio.Event) -> None:
@@ -155,6 +178,7 @@ async def running_worker(house: Resources) -> AsyncIterator[None]:
         "jobs": lambda: _jobs(house, connected),
         "relay": lambda: relay(house, SUBSCRIBERS),
         "mail": lambda: mail_jobs.deliver(house),
+        "mailbox": lambda: mail_in.watch(house),
     }
     tasks = [asyncio.create_task(_keep_going(name, one)) for name, one in work.items()]
     try:

@@ -67,8 +67,25 @@ def findings(result: Result, code: int) -> dict[str, Any]:
 
 def test_doctor_on_a_sound_database(database_url: str) -> None:
     seen = findings(run("doctor", "--database-url", database_url), 0)
-    assert list(seen) == ["Ticketry", "Database", "Migrations", "Clock"]
+    assert list(seen) == ["Ticketry", "Database", "Migrations", "Clock", "File store"]
     assert seen["Database"][1].startswith("PostgreSQL ")
+
+
+def test_doctor_tries_the_file_store(database_url: str, folder: Path) -> None:
+    def seen(code: int) -> list[str]:
+        words = ("doctor", "--database-url", database_url, "--data-dir", str(folder))
+        found: list[str] = findings(run(*words), code)["File store"]
+        return found
+
+    assert seen(0) == ["ok", f"{folder / 'files'} (made with the first upload)"]
+    (folder / "files").mkdir()
+    assert seen(0) == ["ok", f"{folder / 'files'} can be written to"]
+    assert list((folder / "files").iterdir()) == []
+    (folder / "files").rmdir()
+    (folder / "files").write_text("a file where a folder should be")
+    state, told = seen(1)
+    assert state == "WRONG"
+    assert told.startswith(f"{folder / 'files'}: ")
 
 
 def test_doctor_without_a_database() -> None:

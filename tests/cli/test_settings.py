@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ticketry.cli import app
 from ticketry.commands.inform import without_password
-from ticketry.settings import Settings
+from ticketry.settings import Settings, load
 
 
 @pytest.fixture
@@ -69,3 +69,29 @@ def test_a_wrong_setting_is_named_without_its_value(shown: Any) -> None:
     assert done.exit_code == 1
     assert done.stderr.startswith("ticketry: setting workers (from TICKETRY_WORKERS): ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ({}, "ticketry-data/files"),
+        ({"data_dir": "/srv/t"}, "/srv/t/files"),
+        ({"database_url": "postgresql://db/x"}, None),
+        ({"database_url": "postgresql://db/x", "data_dir": "/srv/t"}, "/srv/t/files"),
+        ({"database_url": "postgresql://db/x", "files_dir": "/srv/f"}, "/srv/f"),
+        ({"s3_bucket": "tickets"}, None),
+    ],
+)
+def test_where_attachments_lie(given: dict[str, str], folder: str | None) -> None:
+    assert load(given, {}).files_dir == (None if folder is None else Path(folder))
+
+
+def test_the_keys_of_the_store_come_from_files_and_are_never_shown(shown: Any, tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("AKIA-id\n")
+    found = shown(
+        TICKETRY_S3_ACCESS_KEY_ID_FILE=str(tmp_path / "id"), TICKETRY_S3_SECRET_ACCESS_KEY="very-secret",
+        TICKETRY_S3_BUCKET="tickets",
+    )  # fmt: skip
+    assert found["s3_access_key_id"][:2] == ["***", "TICKETRY_S3_ACCESS_KEY_ID_FILE"]
+    assert found["s3_secret_access_key"][:2] == ["***", "TICKETRY_S3_SECRET_ACCESS_KEY"]
+    assert found["s3_bucket"][0] == "tickets"

@@ -82,9 +82,10 @@ class Files:
         Ends when the store has answered: whether the file is there is known before the first piece is taken. Raises
         `FileNotFoundError` and `storage_unavailable`.
         """
-        options: Any = {"range": {"offset": start} if end is None else (start, end)}
+        part = (start, end) if end is not None else {"offset": start} if start else None
+        options: Any = {"range": part} if part else None
         try:
-            found = await obstore.get_async(self._store, path, options=options if start or end is not None else None)
+            found = await obstore.get_async(self._store, path, options=options)
         except FileNotFoundError:
             raise
         except (BaseError, OSError) as error:
@@ -104,7 +105,7 @@ class Files:
 
     async def check(self) -> None:
         """Writes, reads and deletes a small file. Raises what goes wrong."""
-        path = f"check/{os.getpid()}"
+        path = f"check-{os.getpid()}"
         await self.write(path, _after(b"Ticketry was here", None))
         async for _ in await self.read(path):
             pass

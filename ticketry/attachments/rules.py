@@ -17,8 +17,10 @@ FOOT = 516
 NAMELESS = "file"
 _LONGEST_ENDING = 20
 _ZIP = b"PK\x03\x04"
-_SURE = 4
-"""Signatures shorter than this many bytes say nothing about what is readable as text."""
+_SHORTEST = 3
+"""Signatures of fewer bytes say too little."""
+_READABLE = (b"%PDF-", b"%!PS", b"{\\rtf")
+"""Formats that may look like text all through."""
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
@@ -68,8 +70,8 @@ def clean_type(given: str | None) -> str | None:
 
 
 def as_text(head: bytes) -> str | None:
-    """The bytes as text, if they look like it. The last character may be cut off."""
-    for cut in range(4):
+    """The bytes as text, if they look like it. The last character may be cut off where `HEAD` ends."""
+    for cut in range(4 if len(head) >= HEAD else 1):
         try:
             text = head[: len(head) - cut].decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -81,9 +83,12 @@ def as_text(head: bytes) -> str | None:
 def _markup(text: str) -> str | None:
     start = _BEFORE_MARKUP.match(text)
     body = text[start.end() if start else 0 :]
-    if found := _ACTIVE.match(body):
-        return "image/svg+xml" if found[1].lower() == "svg" else "text/html"
-    return "application/xml" if text.lstrip().startswith("<?xml") else None
+    tag = found[1].lower() if (found := _ACTIVE.match(body)) else ""
+    if tag == "svg":
+        return "image/svg+xml"
+    if text.lstrip().startswith("<?xml"):
+        return "text/html" if "html" in tag else "application/xml"
+    return "text/html" if tag else None
 
 
 def sniff(head: bytes, foot: bytes) -> str:
@@ -91,15 +96,18 @@ def sniff(head: bytes, foot: bytes) -> str:
     if not head:
         return UNKNOWN
     text = as_text(head)
-    if text is not None and (markup := _markup(text)):
-        return markup
-    known = _signature(head, foot, least=_SURE if text is not None else 3)
-    return known or ("text/plain" if text is not None else UNKNOWN)
+    if text is None or head.startswith(_READABLE):
+        return _signature(head, foot) or UNKNOWN
+    return _markup(text) or "text/plain"
 
 
-def _signature(head: bytes, foot: bytes, least: int) -> str | None:
-    for match in puremagic.magic_string(head if len(head) < HEAD else head + foot):
-        if len(match.byte_match) >= least and match.mime_type and match.offset >= 0:
+def _signature(head: bytes, foot: bytes) -> str | None:
+    try:
+        known = puremagic.magic_string(head if len(head) < HEAD else head + foot)
+    except puremagic.PureError:
+        return None
+    for match in known:
+        if len(match.byte_match) >= _SHORTEST and match.mime_type and match.offset >= 0:
             kind = "application/zip" if match.byte_match == _ZIP else str(match.mime_type).lower()
             return kind if len(kind) <= MAX_TYPE and _TYPE.fullmatch(kind) else None
     return None

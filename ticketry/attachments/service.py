@@ -13,7 +13,7 @@ from ticketry.attachments.store import Place
 from ticketry.contacts import service as contacts
 from ticketry.core.actor import Actor
 from ticketry.core.clock import Clock
-from ticketry.core.errors import Conflict, InvalidRequest, NotFound, TicketryError, ValidationFailed
+from ticketry.core.errors import Busy, Conflict, InvalidRequest, NotFound, TicketryError, ValidationFailed
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Pool, Tx, unit
@@ -111,7 +111,7 @@ async def finish(tx: Tx, received: Received, contact_id: str | None = None) -> A
         await contacts.check_exists(tx, received.place.workspace_id, contact_id, "contact_id")
     done = await store.complete(tx, received.place, received.content_type, received.size, received.sha256, contact_id)
     if done is None:
-        raise Conflict("upload_expired", "The upload took so long that it was given up; send the file again")
+        raise Busy("upload_expired", "The upload took so long that it was given up; send the file again")
     return done
 
 

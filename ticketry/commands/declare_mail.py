@@ -1,4 +1,4 @@
-"""`ticketry mail`: what each command is called, takes and means. What it does stands in `ticketry/commands/mail.py`."""
+"""`ticketry mail`: what each command is called, takes and means. What it does stands in `mail.py` and `mail_in.py`."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ import typer
 
 from ticketry.commands.declare import DatabaseUrl, DataDir, Env, Workspace, group, place, settings
 
-mail_app = group("Mail: what was sent, what is kept in the outbox, and what failed.")
+mail_app = group("Mail: what was sent, what is kept in the outbox, what failed; and mail that comes in.")
 
 
 @mail_app.command("list")
@@ -44,3 +44,21 @@ def show_mail(
     from ticketry.commands.mail import show_one
 
     show_one(settings(data_dir=data_dir, database_url=database_url), place(workspace, env), message_id)
+
+
+@mail_app.command("receive")
+def receive(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="The mail as it came; - reads standard input.")],
+    workspace: Workspace = None,
+    env: Env = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Take in a mail, for instance from the pipe of a mail server.
+
+    Prints what became of it. Exit code 75 means that it should be sent again later, 65 that it is too large; mail
+    servers understand both. The same mail twice does no harm.
+    """
+    from ticketry.commands.mail_in import receive as run
+
+    run(lambda: settings(data_dir=data_dir, database_url=database_url), place(workspace, env), source)

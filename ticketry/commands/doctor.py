@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 import ticketry
+from ticketry.attachments.files import open_files
 from ticketry.commands import show
 from ticketry.commands.database import existing
-from ticketry.core.errors import OperatorError
+from ticketry.core.errors import OperatorError, TicketryError
 from ticketry.db.migrate import SchemaState, schema_state
 from ticketry.settings import Settings
 
@@ -41,6 +42,7 @@ def run(settings: Settings) -> None:
     findings = [Finding("Ticketry", True, f"version {ticketry.__version__}, Python {sys.version.split()[0]}")]
     findings += _of_disk(settings)
     findings += _of_database(settings)
+    findings.append(_of_files(settings))
     _show(findings)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
@@ -66,6 +68,21 @@ def _of_disk(settings: Settings) -> Iterator[Finding]:
     yield Finding("Free disk", free >= LEAST_DISK, f"{free / 1e9:.1f} GB for {folder}")
     if not os.access(there, os.W_OK):
         yield Finding("Data folder", False, f"{there} cannot be written to")
+
+
+def _of_files(settings: Settings) -> Finding:
+    """Whether attachments can be kept: a small file is written, read and deleted."""
+    if settings.s3_bucket is None and settings.files_dir is None:
+        return Finding("File store", True, "not set: uploads are refused (TICKETRY_FILES_DIR or TICKETRY_S3_BUCKET)")
+    where = f"bucket {settings.s3_bucket}" if settings.s3_bucket else str(settings.files_dir)
+    if settings.s3_bucket is None and settings.files_dir is not None and not settings.files_dir.expanduser().exists():
+        return Finding("File store", True, f"{where} (made with the first upload)")
+    try:
+        asyncio.run(open_files(settings).check())
+    except (TicketryError, OSError) as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        return Finding("File store", False, f"{where}: {cause}")
+    return Finding("File store", True, f"{where} can be written to")
 
 
 def _of_database(settings: Settings) -> Iterator[Finding]:

@@ -57,6 +57,35 @@ async def update(tx: Tx, workspace_id: str, contact_id: str, body: ContactPatch)
     return contact.model_copy(update=changes)
 
 
+async def of_address(tx: Tx, workspace_id: str, email: str, name: str) -> Contact:
+    """The contact with this mail address, compared without case; a new one of this name if there is none.
+
+    `email` and `name` have the form that `ContactIn` asks for.
+    """
+    while True:
+        known = await store.by_email(tx, workspace_id, email)
+        if known is not None and (contact := await store.get(tx, workspace_id, known)) is not None:
+            return contact
+        contact = Contact(
+            id=mint("contact"),
+            name=name,
+            email=email,
+            phone=None,
+            company=None,
+            external_id=None,
+            tags=[],
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        if await store.insert(tx, workspace_id, contact):
+            return contact
+
+
+async def id_of_address(tx: Tx, workspace_id: str, email: str) -> str | None:
+    """The id of the contact with this mail address, if there is one."""
+    return await store.by_email(tx, workspace_id, email)
+
+
 async def check_exists(tx: Tx, workspace_id: str, contact_id: str, field: str) -> Contact:
     """The contact, if there is one; else a validation error that names `field`."""
     contact = await store.get(tx, workspace_id, contact_id)

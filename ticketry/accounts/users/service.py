@@ -55,6 +55,13 @@ async def update(tx: Tx, workspace_id: str, user_id: str, body: UserPatch) -> Us
     return user.model_copy(update=changes)
 
 
+async def of_address(tx: Tx, workspace_id: str, email: str) -> User | None:
+    """The user with this mail address who works here, compared without case."""
+    known = await store.by_email(tx, workspace_id, email)
+    user = None if known is None else await store.get(tx, workspace_id, known)
+    return user if user is not None and user.active else None
+
+
 async def check_assignable(tx: Tx, workspace_id: str, user_id: str, field: str) -> User:
     """The user, if there is one who works here; else a validation error that names `field`."""
     user = await store.get(tx, workspace_id, user_id)

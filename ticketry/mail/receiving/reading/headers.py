@@ -5,7 +5,6 @@ from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses
-from typing import Any
 
 from ticketry.mail.receiving.reading.charsets import decoded
 from ticketry.mail.receiving.reading.read_mail import ReadMail
@@ -39,7 +38,7 @@ def glance(raw: bytes) -> ReadMail:
     return mail
 
 
-def fill(mail: ReadMail, message: Message[Any, Any]) -> None:
+def fill(mail: ReadMail, message: Message) -> None:
     """Writes what the headers of `message` say into `mail`."""
     mail.headers = _kept(message)
     mail.message_id = line(mail.header("Message-ID"))[:998]
@@ -48,7 +47,7 @@ def fill(mail: ReadMail, message: Message[Any, Any]) -> None:
     mail.media_type = message.get_content_type()
 
 
-def _kept(message: Message[Any, Any]) -> list[tuple[str, str]]:
+def _kept(message: Message) -> list[tuple[str, str]]:
     kept: list[tuple[str, str]] = []
     room = MOST_KEPT
     for name, value in list(message.raw_items())[:MOST_HEADERS]:
@@ -71,7 +70,7 @@ def words(value: str) -> str:
     """A header with its encoded words (`=?utf-8?q?…?=`) in plain text."""
     try:
         parts = decode_header(value)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return value
     said = []
     for part, charset in parts:
@@ -98,7 +97,7 @@ def _person(value: str) -> tuple[str, str]:
     """The first person of an address header. Names are decoded after they are taken apart: they may hold commas."""
     try:
         found = getaddresses([value])
-    except Exception:  # noqa: BLE001
+    except Exception:
         found = []
     for name, address in found:
         if _ADDRESS.fullmatch(address) and len(address) <= LONGEST_ADDRESS:

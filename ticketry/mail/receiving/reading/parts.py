@@ -13,12 +13,11 @@ from typing import Any, Literal
 from ticketry.mail.receiving.reading import tnef
 from ticketry.mail.receiving.reading.charsets import decoded
 from ticketry.mail.receiving.reading.headers import line, words
-from ticketry.mail.receiving.reading.texts import from_html, unflowed
+from ticketry.mail.receiving.reading.texts import LONGEST_HTML, from_html, unflowed
 
 DEEPEST = 60
 MOST_PARTS = 2_000
 LONGEST_FILE_NAME = 200
-AnyMessage = Message[Any, Any]
 
 
 class TooComplicated(Exception):
@@ -61,11 +60,11 @@ class Found:
         self.reported_ids += other.reported_ids
 
 
-def found_in(message: AnyMessage) -> Found:
+def found_in(message: Message) -> Found:
     """The texts and files of a mail. Raises `TooComplicated`."""
     count = 0
 
-    def look(part: AnyMessage, depth: int) -> Found:
+    def look(part: Message, depth: int) -> Found:
         nonlocal count
         count += 1
         if depth > DEEPEST or count > MOST_PARTS:
@@ -80,7 +79,7 @@ def found_in(message: AnyMessage) -> Found:
     return look(message, 0)
 
 
-def _children(part: AnyMessage) -> Iterator[AnyMessage]:
+def _children(part: Message) -> Iterator[Message]:
     payload: Any = part.get_payload()
     yield from (child for child in payload if isinstance(child, Message))
 
@@ -103,12 +102,14 @@ def _best(inner: list[Found]) -> Found:
     return whole
 
 
-def _leaf(part: AnyMessage) -> Found:
+def _leaf(part: Message) -> Found:
     kind = part.get_content_type()
     name = file_name(part)
     content = content_of(part)
     if kind in {"text/plain", "text/html"} and not name and _disposition(part) != "attachment":
-        return Found(texts=[_text(part, kind, content)])
+        text = _text(part, kind, content)
+        cut = text.kind == "html" and len(text.source) > LONGEST_HTML
+        return Found(texts=[text], files=[Blob("text.html", kind, content)] if cut else [])
     if kind in {"application/ms-tnef", "application/vnd.ms-tnef"} or (name or "").lower() == "winmail.dat":
         return _unpacked(name or "winmail.dat", kind, content)
     if kind == "text/rfc822-headers":
@@ -119,7 +120,7 @@ def _leaf(part: AnyMessage) -> Found:
     return Found(files=[Blob(name or _default_name(kind), kind, content)])
 
 
-def _text(part: AnyMessage, kind: str, content: bytes) -> Text:
+def _text(part: Message, kind: str, content: bytes) -> Text:
     source = decoded(content, _parameter(part, "charset"))
     if kind == "text/html":
         return Text("html", source)
@@ -142,7 +143,7 @@ def _unpacked(name: str, kind: str, content: bytes) -> Found:
     return Found(texts=texts, files=files)
 
 
-def _enclosed(part: AnyMessage) -> Found:
+def _enclosed(part: Message) -> Found:
     """A mail within the mail is kept as a file, not read into it. A delivery report is kept as text."""
     children = list(_children(part))
     if part.get_content_type() == "message/rfc822" and children:
@@ -155,21 +156,21 @@ def _enclosed(part: AnyMessage) -> Found:
     return Found(files=[Blob(file_name(part) or "report.txt", "text/plain", content)])
 
 
-def _flat(message: AnyMessage) -> bytes:
+def _flat(message: Message) -> bytes:
     """A mail as bytes, as they came."""
     out = BytesIO()
     try:
         BytesGenerator(out, mangle_from_=False, maxheaderlen=0).flatten(message)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return str(message.as_string()).encode("utf-8", "surrogateescape")
     return out.getvalue()
 
 
-def content_of(part: AnyMessage) -> bytes:
+def content_of(part: Message) -> bytes:
     """What a part holds, its transfer encoding undone as far as it can be."""
     try:
         content = part.get_payload(decode=True)
-    except Exception:  # noqa: BLE001
+    except Exception:
         content = None
     if isinstance(content, bytes):
         return content
@@ -177,26 +178,26 @@ def content_of(part: AnyMessage) -> bytes:
     return payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
 
 
-def _parameter(part: AnyMessage, name: str) -> str:
+def _parameter(part: Message, name: str) -> str:
     try:
         value: Any = part.get_param(name, "")
         return str(collapse_rfc2231_value(value)) if value else ""
-    except Exception:  # noqa: BLE001
+    except Exception:
         return ""
 
 
-def _disposition(part: AnyMessage) -> str:
+def _disposition(part: Message) -> str:
     try:
         return part.get_content_disposition() or ""
-    except Exception:  # noqa: BLE001
+    except Exception:
         return ""
 
 
-def file_name(part: AnyMessage) -> str:
+def file_name(part: Message) -> str:
     """The name that the sender gave a file, without its folder; empty if none."""
     try:
         given: Any = part.get_filename() or ""
-    except Exception:  # noqa: BLE001
+    except Exception:
         given = ""
     text = str(given) if isinstance(given, Header) else given
     name = line(words(decoded(text.encode("utf-8", "surrogateescape"), None)))

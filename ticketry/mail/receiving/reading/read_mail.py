@@ -26,6 +26,8 @@ class ReadMail:
     `reply` is the text without what it quotes, `text` with it; both are empty where there is none.
     """
 
+    fingerprint: str = ""
+    """By which the same mail is known when it comes again, in hexadecimal."""
     problem: str | None = None
     message_id: str = ""
     from_name: str = ""
@@ -36,6 +38,9 @@ class ReadMail:
     text: str = ""
     reply: str = ""
     cut: bool = False
+    """Whether the text is longer than `text`."""
+    whole: bool = False
+    """Whether it holds more files than are kept one by one, so that it is to be kept whole."""
     reported_ids: list[str] = field(default_factory=list)
     """Message ids of the mails that a report (a bounce, a receipt) is about."""
     files: list[File] = field(default_factory=list)

@@ -4,6 +4,7 @@ The folder holds the mail as `raw`. What is understood is written beside it as `
 `0`, `1`, …. First what the headers say is written, then the whole: whoever ends this process has something to go by.
 """
 
+import hashlib
 import resource
 import sys
 from email.parser import BytesParser
@@ -16,8 +17,13 @@ from ticketry.mail.receiving.reading.texts import reply_in
 
 RAW = "raw"
 READ = "read.json"
-MOST_FILES = 100
-"""Files of one mail that are kept one by one; a mail with more is kept whole instead."""
+FULL_TEXT = "text"
+MOST_FILES = 17
+"""Files of one mail that are kept one by one: a ticket or comment is given 20 at once, and the whole text, the mail as
+it came and a spare are among them. A mail with more files is kept whole too."""
+
+MOST_LINES_OF_PARTS = 200_000
+"""Lines that may part a mail: each costs the parser much more than another line."""
 
 
 def main(folder: Path, seconds: int, memory: int) -> None:
@@ -27,9 +33,28 @@ def main(folder: Path, seconds: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     raw = (folder / RAW).read_bytes()
     seen = glance(raw)
+    seen.fingerprint = fingerprint(raw, seen)
     seen.problem = "reading it took more time or memory than it may take"
     _write(folder, seen)
-    _write(folder, read(raw, folder))
+    mail = read(raw, folder)
+    mail.fingerprint = seen.fingerprint
+    _write(folder, mail)
+
+
+def fingerprint(raw: bytes, seen: ReadMail) -> str:
+    """SHA-256 of what makes a mail this one: its Message-ID, From, Date, Subject and content.
+
+    Headers that mail servers add on its way are left out, so two copies of a mail are the same. A mail without a
+    Message-ID is the same only with all its headers.
+    """
+    digest = hashlib.sha256()
+    content = raw
+    if seen.message_id:
+        content = raw[len(head_of(raw)) :]
+        for name in ("Message-ID", "From", "Date", "Subject"):
+            digest.update(f"{name}: {seen.header(name)}\n".encode())
+    digest.update(content.rstrip())
+    return digest.hexdigest()
 
 
 def _write(folder: Path, mail: ReadMail) -> None:
@@ -49,7 +74,7 @@ def read(raw: bytes, folder: Path) -> ReadMail:
         problem = "it is nested too deep"
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         problem = f"its form is broken ({type(error).__name__})"
     mail = glance(raw)
     mail.problem = problem
@@ -59,6 +84,8 @@ def read(raw: bytes, folder: Path) -> ReadMail:
 def _read(raw: bytes, folder: Path) -> ReadMail:
     if not raw.strip():
         return ReadMail(problem="it is empty")
+    if raw.count(b"\n--") > MOST_LINES_OF_PARTS:
+        raise TooComplicated
     if len(head_of(raw[: LONGEST_HEAD + 4])) > LONGEST_HEAD:
         mail = glance(raw)
         mail.problem = f"its header is larger than {LONGEST_HEAD // 1024} KiB"
@@ -79,14 +106,12 @@ def _read(raw: bytes, folder: Path) -> ReadMail:
 
 
 def _keep(mail: ReadMail, found: Found, text: str, folder: Path) -> None:
-    if len(found.files) > MOST_FILES:
-        mail.problem = f"it has more than {MOST_FILES} files"
-        return
-    for number, file in enumerate(found.files):
+    mail.whole = len(found.files) > MOST_FILES
+    for number, file in enumerate(found.files[:MOST_FILES]):
         (folder / str(number)).write_bytes(file.content)
         mail.files.append(File(str(number), file.name, file.type))
     if mail.cut:
-        (folder / "text").write_text(text, encoding="utf-8")
+        (folder / FULL_TEXT).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def opened(content: bytes) -> Opened | None:
             pack = TNEF(content, do_checksum=False)
             files = [(_name(one), bytes(one.data)) for one in pack.attachments[:MOST_FILES] if one.data]
             return Opened(_text(pack.body), _text(pack.htmlbody), files)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return None
 
 
@@ -43,7 +43,7 @@ def _text(body: Any) -> str:
 def _name(attachment: Any) -> str:
     try:
         name = str(attachment.long_filename())
-    except Exception:  # noqa: BLE001
+    except Exception:
         name = ""
     clean = line(decoded(name.encode("utf-8", "surrogateescape"), None))
     return clean.replace("\\", "/").rpartition("/")[2].strip(". ")[:200] or "attachment.bin"
