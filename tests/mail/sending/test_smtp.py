@@ -218,6 +218,20 @@ def test_a_mail_is_taken_by_one_worker_at_a_time(house: House, post: Office) -> 
     assert len(post.got) == 1
 
 
+def test_a_mail_that_kills_its_process_again_and_again_is_given_up(house: House, post: Office) -> None:
+    one_mail(house)
+    work(house)
+    house.sql(
+        """UPDATE mail_messages SET status = 'pending', attempts = 100, next_attempt_at = %s WHERE status = 'outbox'
+           AND id = %s""",
+        (house.clock(), newest(house)["id"]),
+    )
+    work(house, post)
+    mail = newest(house)
+    assert (mail["status"], mail["reason"]) == ("failed", "given up: no attempt came to its end")
+    assert post.got == []
+
+
 def test_several_workers_send_each_mail_once(house: House, post: Office) -> None:
     for _ in range(25):
         one_mail(house)

@@ -93,8 +93,11 @@ async def _attempt(pool: Pool, clock: Clock, settings: Settings, post: Post, mai
     """One attempt at one mail. False if the server cannot be worked with at the moment."""
     began, started = clock(), time.monotonic()
     try:
-        ready = await _ready(pool, clock, settings, mail)
-        envelope = None if ready is None else await post.send(*ready)
+        if mail.attempts - mail.attempts_before > rules.MOST_ATTEMPTS:
+            envelope: Envelope | None = Envelope("failed", None, "given up: no attempt came to its end")
+        else:
+            ready = await _ready(pool, clock, settings, mail)
+            envelope = None if ready is None else await post.send(*ready)
     except (psycopg.OperationalError, PoolTimeout, *GAVE_UP):
         raise  # the lease brings the mail back
     except Exception as error:

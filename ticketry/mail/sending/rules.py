@@ -10,6 +10,8 @@ GAPS_MINUTES = (1, 5, 15, 30, 60, 120, 240, 480, 720, 720, 960, 960)
 """Between two attempts; together three days."""
 JITTER = 0.1
 """Share by which a gap is shortened or stretched, so that what failed together is not tried again together."""
+MOST_ATTEMPTS = len(GAPS_MINUTES) + 10
+"""One that is begun more often than that has killed its process again and again."""
 NEWS = timedelta(days=3)
 """An event older than this when it is handed over tells nobody any more: an import, or a very long pause."""
 MOST_ADMINS = 20
