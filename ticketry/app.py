@@ -23,6 +23,7 @@ from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
 from ticketry.tickets.comments import api as comments_api
 from ticketry.tickets.promises import api as promises_api
+from ticketry.transfer import api as transfer_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
 from ticketry.web.resources import Resources
@@ -37,6 +38,7 @@ DOCS_POLICY = (
     "frame-ancestors 'none'"
 )
 ROUTERS = (
+    transfer_api.router,
     tickets_api.router,
     comments_api.router,
     promises_api.router,

@@ -33,6 +33,9 @@ class Settings(BaseModel):
     run_worker: bool = Field(True, description="Whether API processes also do background work.")
     pool_size: int = Field(12, ge=2, le=200, description="Database connections of one API process at the most.")
     body_limit: int = Field(1_048_576, ge=16_384, description="Largest request body, bytes.")
+    export_limit: int = Field(
+        4, ge=1, le=50, description="Exports that one API process sends at a time; a workspace may have half of them."
+    )
     address_limit: int | None = Field(
         None, ge=1, description="Requests a minute without a valid key from one address; unset is unlimited."
     )

@@ -1,5 +1,6 @@
 """What the edge works with: made once when the process starts, reached through the request, never global."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class Resources:
     clock: Clock
     settings: Settings
     caches: dict[str, Any] = field(default_factory=dict)
+    exports: Counter[str] = field(default_factory=Counter)
+    """Exports that this process is sending, by workspace."""
 
 
 def resources(request: Request) -> Resources:

@@ -9,7 +9,7 @@ from ticketry.db.pool import Tx
 from ticketry.tickets import rules
 from ticketry.tickets.models import Ticket
 from ticketry.tickets.search import store
-from ticketry.tickets.search.models import Cursor, SortBy, TicketsAsked
+from ticketry.tickets.search.models import Cursor, SortBy, TicketFilters, TicketsAsked
 from ticketry.tickets.search.rules import MOST_TERMS, read_search
 
 
@@ -32,6 +32,21 @@ async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> tuple[list[Ticket
         return await store.page(tx, asked, where), await store.total(tx, asked, where)
     query = None if asked.search is None else await _search(tx, actor, asked.search)
     return await store.beside(tx, asked, where, query)
+
+
+async def everything(tx: Tx, actor: Actor, asked: TicketFilters, shown: str) -> tuple[str, dict[str, Any], int]:
+    """The statement that shows all tickets of a list in its order, its parameters, and how many there are.
+
+    `shown` are its columns, in SQL. Meant for a unit of work that sees one moment: then the number is exact.
+    """
+    where = store.conditions(asked, actor.workspace_id, tx.now)
+    if asked.search is None and asked.tags is None:
+        total = await store.total(tx, asked, where)
+        await store.walk_an_index(tx)
+        return *store.everything(asked, where, None, shown), total
+    query = None if asked.search is None else await _search(tx, actor, asked.search)
+    total = await store.count_everything(tx, asked, where, query)
+    return *store.everything(asked, where, query, shown), total
 
 
 async def _search(tx: Tx, actor: Actor, text: str) -> str:

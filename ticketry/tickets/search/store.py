@@ -5,7 +5,7 @@ from typing import Any
 
 from ticketry.db.pool import Tx
 from ticketry.tickets.models import Ticket
-from ticketry.tickets.search.models import NOBODY, Cursor, TicketsAsked
+from ticketry.tickets.search.models import NOBODY, Cursor, TicketFilters, TicketsAsked
 from ticketry.tickets.search.rules import MOST_BYTES, MOST_WORDS, Search
 from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
@@ -14,7 +14,7 @@ COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
 FOLDED_AT_ONCE = 50_000
 """So that a backlog, however long, is worked off in pieces that no time limit cuts short."""
-_PAGING = {"page", "per_page", "sort_by", "sort_order", "cursor"}
+_NARROWING = TicketFilters.model_fields.keys() - {"sort_by", "sort_order"}
 
 _MISSED = "(t.response_met IS FALSE OR t.resolution_met IS FALSE)"
 _OVERDUE = """(t.response_met IS NOT FALSE AND t.resolution_met IS NOT FALSE
@@ -41,7 +41,7 @@ class Conditions:
         return " AND ".join(self.parts)
 
 
-def _facets(asked: TicketsAsked, where: Conditions, prefix: str, nothing: str) -> None:
+def _facets(asked: TicketFilters, where: Conditions, prefix: str, nothing: str) -> None:
     """The conditions on what tickets are counted by; `nothing` says how an empty one is written."""
     for name in COUNTED:
         values = getattr(asked, name)
@@ -55,7 +55,7 @@ def _facets(asked: TicketsAsked, where: Conditions, prefix: str, nothing: str) -
         where.add(test, **{name: chosen[0] if len(known) == 1 else chosen})
 
 
-def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditions:
+def conditions(asked: TicketFilters, workspace_id: str, now: datetime) -> Conditions:
     """The list's filters on the table of tickets `t`, without those on what stands beside it."""
     where = Conditions(workspace_id, now)
     _facets(asked, where, "t", "IS NULL")
@@ -74,13 +74,13 @@ def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditi
     return where
 
 
-def _beside(asked: TicketsAsked, query: str | None) -> list[str]:
+def _beside(asked: TicketFilters, query: str | None) -> list[str]:
     """The filters on the words and tags that stand beside a ticket."""
     words = ["w.words @@ %(query)s::tsquery"] if query is not None else []
     return words + (["w.tags @> %(tags)s::text[]"] if asked.tags else [])
 
 
-def _order(asked: TicketsAsked) -> str:
+def _order(asked: TicketFilters) -> str:
     direction = asked.sort_order.upper()
     empty_last = " NULLS LAST" if asked.sort_by == "due_date" else ""
     return f"t.{asked.sort_by} {direction}{empty_last}, t.id {direction}"
@@ -148,13 +148,42 @@ async def _in_order(tx: Tx, workspace_id: str, ids: list[str]) -> list[Ticket]:
     return [found[id_] for id_ in ids if id_ in found]
 
 
-def _only(asked: TicketsAsked, names: set[str]) -> bool:
+def everything(asked: TicketFilters, where: Conditions, query: str | None, shown: str) -> tuple[str, dict[str, Any]]:
+    """The statement that shows all tickets of a list in its order, and its parameters. `shown` are its columns."""
+    found, source, tests, params = _everything(asked, where, query)
+    people = TICKET_SOURCE.removeprefix("tickets t")
+    return f"{found}SELECT {shown} FROM {source}{people} WHERE {tests} ORDER BY {_order(asked)}", params
+
+
+async def count_everything(tx: Tx, asked: TicketFilters, where: Conditions, query: str | None) -> int:
+    """How many tickets a list narrowed by words or tags has."""
+    found, source, tests, params = _everything(asked, where, query)
+    return await _number(tx, f"{found}SELECT count(*) FROM {source} WHERE {tests}", params)
+
+
+def _everything(asked: TicketFilters, where: Conditions, query: str | None) -> tuple[str, str, str, dict[str, Any]]:
+    more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
+    params = {**where.params, "query": query, "tags": asked.tags}
+    if not (tests := " AND ".join(_beside(asked, query))):
+        return "", "tickets t", where.text + more, params
+    found = f"""WITH found AS MATERIALIZED (SELECT w.ticket_id AS id FROM ticket_words w
+        WHERE w.workspace_id = %(workspace_id)s AND {tests}) """
+    source = "found f JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.id = f.id"
+    return found, source, where.text + more, params
+
+
+async def walk_an_index(tx: Tx) -> None:
+    """From now on this unit finds tickets in the order asked for, rather than sort all of them before the first."""
+    await tx.execute("SELECT set_config('enable_sort', 'off', true)")
+
+
+def _only(asked: TicketFilters, names: set[str]) -> bool:
     """Whether the list is narrowed by nothing but these."""
-    given = asked.model_fields_set - _PAGING
+    given = asked.model_fields_set & _NARROWING
     return {name for name in given if getattr(asked, name) is not None} <= names
 
 
-async def total(tx: Tx, asked: TicketsAsked, where: Conditions) -> int:
+async def total(tx: Tx, asked: TicketFilters, where: Conditions) -> int:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
     if not _only(asked, {*COUNTED, "sla_breach"}):
         more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
@@ -182,7 +211,7 @@ class _Sum:
         self.params |= params
 
 
-def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str = "+", *, missed: bool = False) -> None:
+def _add_counted(sum_: _Sum, asked: TicketFilters, where: Conditions, sign: str = "+", *, missed: bool = False) -> None:
     """From the counters: those of one facet where no more is asked, else those of all of them together."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "= ''")
@@ -199,12 +228,12 @@ def _add_counted(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str =
     sum_.add(sign, f"SELECT sum(tickets) FROM ticket_count_changes t WHERE {facets.text}", facets.params)
 
 
-def _rollup(asked: TicketsAsked, facet: str) -> tuple[str, list[str]]:
+def _rollup(asked: TicketFilters, facet: str) -> tuple[str, list[str]]:
     values = getattr(asked, facet)
     return facet, ["" if facet == "assigned_to" and value == NOBODY else value for value in values]
 
 
-def _add_overdue(sum_: _Sum, asked: TicketsAsked, where: Conditions, sign: str) -> None:
+def _add_overdue(sum_: _Sum, asked: TicketFilters, where: Conditions, sign: str) -> None:
     """Tickets overdue at this moment whom nobody has found so yet: few, for the next timer does."""
     facets = Conditions(where.params["workspace_id"], where.params["now"])
     _facets(asked, facets, "t", "IS NULL")
