@@ -33,7 +33,7 @@ from ticketry.contacts.models import ContactIn
 from ticketry.db.embedded import embedded
 from ticketry.db.migrate import migrate
 from ticketry.db.pool import Tx, make_pool, unit
-from ticketry.settings import load
+from ticketry.settings import Settings, load
 
 T = TypeVar("T")
 START = datetime(2025, 1, 15, 9, 0, tzinfo=UTC)
@@ -193,7 +193,12 @@ def database_url(server_url: str) -> str:
 
 def serve(database_url: str, clock: MovedClock, **options: Any) -> Iterator[str]:
     """Runs the application behind a socket in a thread; yields its address."""
-    settings = load({"database_url": database_url, "run_worker": False, **options}, {})
+    with tempfile.TemporaryDirectory(prefix="ticketry-files-", dir="/tmp") as folder:
+        settings = {"database_url": database_url, "run_worker": False, "files_dir": folder, **options}
+        yield from _serving(load(settings, {}), clock)
+
+
+def _serving(settings: Settings, clock: MovedClock) -> Iterator[str]:
     config = uvicorn.Config(
         create_app(settings, clock), port=0, log_config=None, lifespan="on", http="httptools", timeout_keep_alive=75
     )

@@ -15,6 +15,7 @@ from ticketry.accounts.guard import count_address
 from ticketry.accounts.keys import api as keys_api
 from ticketry.accounts.users import api as users_api
 from ticketry.accounts.workspaces import api as workspaces_api
+from ticketry.attachments import api as attachments_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.feed import api as feed_api
@@ -41,6 +42,7 @@ ROUTERS = (
     transfer_api.router,
     tickets_api.router,
     comments_api.router,
+    attachments_api.router,
     promises_api.router,
     feed_api.router,
     policies_api.router,

@@ -13,6 +13,7 @@ import procrastinate
 import structlog
 from procrastinate.jobs import Status
 
+from ticketry.attachments import jobs as attachments
 from ticketry.db.pool import unit
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
@@ -99,6 +100,14 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def close_resolved(timestamp: int) -> None:
         """Close tickets that have been resolved for as long as their workspace allows."""
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
+
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="purge_attachments", queueing_lock="purge_attachments")
+    @alone
+    async def purge_attachments(timestamp: int) -> None:
+        """Delete files that were never attached, uploads that never ended, and what was erased."""
+        files = await attachments.purge(house.pool, house.clock, house.settings)
+        log.debug("deleted attachments", files=files)
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")

@@ -22,7 +22,7 @@ from kit import (
 
 from ticketry.tickets.models import Status
 
-FIELDS = {"id", "ticket_id", "body", "visibility", "author", "created_at"}
+FIELDS = {"id", "ticket_id", "body", "visibility", "author", "created_at", "attachments"}
 SAM = "contact_sam_taylor"
 
 

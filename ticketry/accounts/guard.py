@@ -63,6 +63,15 @@ def one_statement(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+def moves_bytes(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks an endpoint that takes or sends files: it reads its body itself, in pieces, and opens its own units.
+
+    The door stays the same (401, 429, 403); no unit is open around it, so none is while bytes move.
+    """
+    endpoint.moves_bytes = True  # type: ignore[attr-defined]
+    return endpoint
+
+
 def scope_of(endpoint: Callable[..., Any]) -> Scope | None:
     """The scope that an endpoint's signature asks for."""
     for parameter in inspect.signature(endpoint, eval_str=True).parameters.values():
@@ -145,11 +154,14 @@ class GuardedRoute(APIRoute):
             raise TypeError(f"{self.endpoint.__name__} names no scope: every route is guarded")
         reads = (self.methods or set()) <= {"GET"}
         atomic = not (reads or getattr(self.endpoint, "one_statement", False))
+        moves = getattr(self.endpoint, "moves_bytes", False)
         repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"})
 
         async def handle(request: Request) -> Response:
             house = resources(request)
             request.state.actor = actor = await admit(request, scope)
+            if moves:
+                return await inner(request)
             if not reads:
                 request = body.StrictRequest(request.scope, body.bounded(request.receive, house.settings.body_limit))
                 await body.check(request, house.settings.body_limit)

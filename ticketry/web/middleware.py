@@ -89,7 +89,8 @@ class Edge:
         if not isinstance(rate, Rate):
             rate = unlimited(self.resources.clock())
         headers = message["headers"] = list(message.get("headers", []))
-        headers += SECURITY_HEADERS
+        given = MutableHeaders(raw=headers)
+        headers += [(name, value) for name, value in SECURITY_HEADERS if name.decode() not in given]
         headers += [
             (b"x-request-id", str(state["request_id"]).encode()),
             (b"x-ratelimit-limit", b"%d" % rate.limit),

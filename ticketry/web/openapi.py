@@ -9,14 +9,17 @@ _MEANING = {
     401: "No API key, or one that is wrong, revoked or expired.",
     403: "The API key lacks the scope.",
     404: "Not found, or another workspace's.",
+    408: "The body stopped coming.",
     409: "The present state forbids it.",
     412: "`If-Match` names another version.",
     413: "The body is too large.",
-    415: "The body is not sent as JSON.",
+    415: "The body is not sent as JSON, or a file not as a form.",
+    416: "The file has no such bytes; `Content-Range` says how many it has.",
     422: "One or more fields are wrong; `errors` names them all.",
     429: "Too many requests; `Retry-After` says when to come back.",
     500: "A fault of ours.",
-    503: "The database cannot be reached.",
+    503: "The database or the file store cannot be reached.",
+    507: "No room is left for the file.",
 }
 _EVERYWHERE = (400, 401, 403, 413, 415, 429, 500, 503)
 

@@ -30,9 +30,15 @@ STATUS_OF_KIND = {
 }
 STATUS_OF_CODE = {
     "malformed_json": 400,
+    "malformed_multipart": 400,
     "method_not_allowed": 405,
+    "upload_stalled": 408,
     "body_too_large": 413,
     "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
+    "storage_not_set": 503,
+    "storage_unavailable": 503,
+    "storage_full": 507,
     "database_unavailable": 503,
     "database_busy": 503,
 }
