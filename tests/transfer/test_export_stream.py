@@ -40,10 +40,14 @@ def heavy(house: House) -> House:
 
 @contextmanager
 def begun(house: House, key: str, **asked: str) -> Iterator[httpx.Response]:
-    """An export of which nothing but the head was read."""
-    client = house.client(key)
-    with client.stream("GET", PATH, params=asked) as answer:
-        yield answer
+    """An export of which nothing but the head was read. The turns of those before it may just be ending."""
+    client, end = house.client(key), time.monotonic() + 15
+    while True:
+        with client.stream("GET", PATH, params=asked) as answer:
+            if answer.status_code != 429 or time.monotonic() > end:
+                yield answer
+                return
+        time.sleep(0.02)
 
 
 def sending(house: House) -> int:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
 from fastapi.responses import Response
-from pydantic_core import to_json
 
 from ticketry.accounts.guard import GuardedRoute, Unit, needs, one_statement
 from ticketry.attachments.models import Attachment
@@ -120,7 +119,7 @@ async def list_tickets(actor: Reader, tx: Unit, asked: Annotated[TicketsAsked, Q
     Follow `meta.next_cursor` to walk through everything: it costs the same at any depth. In the order of creation it
     sees each ticket once, while tickets are created and changed; in other orders a ticket that is changed may move.
     """
-    return json_answer(to_json(await search.find(tx, actor, asked)))
+    return json_answer(await search.find(tx, actor, asked))
 
 
 @router.patch("/{ticket_id}", response_model=One, responses=errors(404, 409, 412, 422))

@@ -4,7 +4,7 @@ import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -104,6 +104,13 @@ class TicketsAsked(TicketFilters, PageIn):
     def after(self) -> Cursor | None:
         """Where the walk stands."""
         return None if self.cursor is None else read_cursor(self.cursor)
+
+
+class Found(NamedTuple):
+    """How many tickets match, and a page of them as JSON texts (see `TicketItem`), one more if there is a next page."""
+
+    total: int
+    items: list[str]
 
 
 class TicketMeta(Meta):

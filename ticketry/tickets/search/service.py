@@ -1,35 +1,31 @@
 """Listing and searching tickets."""
 
+import json
 from typing import Any
 
 from ticketry.core.actor import Actor
 from ticketry.core.errors import ValidationFailed, field_error
 from ticketry.db.paging import page_of
 from ticketry.db.pool import Tx
-from ticketry.tickets import rules
-from ticketry.tickets.models import Ticket
 from ticketry.tickets.search import store
-from ticketry.tickets.search.models import Cursor, SortBy, TicketFilters, TicketsAsked
+from ticketry.tickets.search.models import Cursor, Found, TicketFilters, TicketsAsked
 from ticketry.tickets.search.rules import MOST_TERMS, read_search
 
 
-async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> dict[str, Any]:
-    """The page of tickets asked for (see `TicketPage`), with the exact total of all that match."""
+async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> str:
+    """The page of tickets asked for as JSON (see `TicketPage`), with the exact total of all that match."""
     _check_cursor(asked)
-    tickets, total = await _found(tx, actor, asked)
-    meta = page_of([], total, asked).meta
-    shown = tickets[: asked.per_page]
-    next_cursor = _cursor_after(shown[-1], asked).text() if len(tickets) > len(shown) else None
-    return {
-        "data": [rules.item(ticket, tx.now) for ticket in shown],
-        "meta": {**meta.model_dump(), "next_cursor": next_cursor},
-    }
+    total, items = await _found(tx, actor, asked)
+    shown = items[: asked.per_page]
+    next_cursor = _cursor_after(shown[-1], asked).text() if len(items) > len(shown) else None
+    meta = {**page_of([], total, asked).meta.model_dump(), "next_cursor": next_cursor}
+    return f'{{"data":[{",".join(shown)}],"meta":{json.dumps(meta)}}}'
 
 
-async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> tuple[list[Ticket], int]:
+async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> Found:
     where = store.conditions(asked, actor.workspace_id, tx.now)
     if asked.search is None and asked.tags is None:
-        return await store.page(tx, asked, where), await store.total(tx, asked, where)
+        return await store.found(tx, asked, where)
     query = None if asked.search is None else await _search(tx, actor, asked.search)
     return await store.beside(tx, asked, where, query)
 
@@ -45,7 +41,7 @@ async def everything(tx: Tx, actor: Actor, asked: TicketFilters, shown: str) -> 
         await store.walk_an_index(tx)
         return *store.everything(asked, where, None, shown), total
     query = None if asked.search is None else await _search(tx, actor, asked.search)
-    total = await store.count_everything(tx, asked, where, query)
+    total = await store.count_found(tx, asked, where, query)
     return *store.everything(asked, where, query, shown), total
 
 
@@ -71,13 +67,6 @@ def _check_cursor(asked: TicketsAsked) -> None:
         raise ValidationFailed(field_error("cursor", "cursor_and_page", "cannot be combined with page"))
 
 
-def _cursor_after(ticket: Ticket, asked: TicketsAsked) -> Cursor:
-    value = _sort_value(ticket, asked.sort_by)
-    return Cursor(asked.sort_by, asked.sort_order, value, ticket.id)
-
-
-def _sort_value(ticket: Ticket, sort_by: SortBy) -> str | int | None:
-    if sort_by == "priority":
-        return ticket.priority
-    at = {"created_at": ticket.created_at, "updated_at": ticket.updated_at, "due_date": ticket.due_date}[sort_by]
-    return None if at is None else rules.iso(at)
+def _cursor_after(item: str, asked: TicketsAsked) -> Cursor:
+    last = json.loads(item)
+    return Cursor(asked.sort_by, asked.sort_order, last[asked.sort_by], last["id"])

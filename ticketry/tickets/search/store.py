@@ -4,12 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from ticketry.db.pool import Tx
-from ticketry.tickets.models import Ticket
-from ticketry.tickets.search.models import NOBODY, Cursor, TicketFilters, TicketsAsked
+from ticketry.tickets.search.models import NOBODY, Cursor, Found, TicketFilters, TicketsAsked
 from ticketry.tickets.search.rules import MOST_BYTES, MOST_WORDS, Search
-from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
+from ticketry.tickets.written.store import ITEM_JSON
 
-_ITEM_COLUMNS = TICKET_COLUMNS.replace("t.description,", "'' AS description,")
 COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
 FOLDED_AT_ONCE = 50_000
@@ -39,6 +37,19 @@ class Conditions:
     def text(self) -> str:
         """All of them."""
         return " AND ".join(self.parts)
+
+
+class _Sum:
+    """A sum of counts as one statement, so that all of it is of one moment."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.params: dict[str, Any] = {}
+
+    def add(self, sign: str, query: str, params: dict[str, Any]) -> None:
+        """One more summand."""
+        self.text += f" {sign} coalesce(({query}), 0)"
+        self.params |= params
 
 
 def _facets(asked: TicketFilters, where: Conditions, prefix: str, nothing: str) -> None:
@@ -106,56 +117,59 @@ def _limit(asked: TicketsAsked, offset: int) -> str:
     return f"LIMIT {asked.per_page + 1}" + (f" OFFSET {offset}" if offset else "")
 
 
-async def page(tx: Tx, asked: TicketsAsked, where: Conditions) -> list[Ticket]:
-    """The tickets of the page asked for, and one more if there is one."""
-    order, params = _order(asked), where.params | _place_params(asked.after)
+async def found(tx: Tx, asked: TicketsAsked, where: Conditions) -> Found:
+    """The items of the page asked for, one more if there is one, and how many match: in one look, so of one moment."""
+    everything = _total(asked, where)
+    items = f"SELECT {ITEM_JSON} FROM ({_page(asked, where)}) t ORDER BY {_order(asked)}"
+    params = {**where.params, **everything.params, **_place_params(asked.after)}
+    return _found(await tx.one(f"SELECT 0 {everything.text}, ARRAY({items})", params))
+
+
+def _found(row: tuple[Any, ...] | None) -> Found:
+    assert row is not None
+    return Found(int(row[0]), row[1])
+
+
+def _page(asked: TicketsAsked, where: Conditions) -> str:
+    order = _order(asked)
     breached = [_MISSED, _OVERDUE] if asked.sla_breach == "true" else ["true"]
     sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in _places(asked.after)]
-    chosen = f"SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE "
+    chosen = "SELECT t.* FROM tickets t WHERE "
     if len(sets) == 1:
-        query = f"{chosen}{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
-        return await tx.all_of(Ticket, query, params)
+        return f"{chosen}{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
     # Sets that do not meet, each by an index of its own: together they would be found by none.
     each = [f"({chosen}{one} ORDER BY {order} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
-    query = f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {order} {_limit(asked, asked.offset)}"
-    return await tx.all_of(Ticket, query, params)
+    return f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {order} {_limit(asked, asked.offset)}"
 
 
-async def beside(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | None) -> tuple[list[Ticket], int]:
+async def beside(tx: Tx, asked: TicketsAsked, where: Conditions, query: str | None) -> Found:
     """The page of a list that is narrowed by words or tags, and its total, in one look at those.
 
     The words are found first, whatever else is asked: how many tickets hold a word is no guess of the planner's.
     """
     tests = " AND ".join(_beside(asked, query))
-    found = f"""found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w
+    ctes = f"""found AS MATERIALIZED (SELECT w.ticket_id AS id, w.created_at FROM ticket_words w
         WHERE w.workspace_id = %(workspace_id)s AND {tests})"""
     kept = "found" if _only(asked, {"search", "tags"}) and asked.sort_by == "created_at" else "kept"
     if kept == "kept":
         more = f"{_MISSED} IS TRUE OR {_OVERDUE}" if asked.sla_breach == "true" else "true"
-        found += f""", kept AS MATERIALIZED (SELECT t.id, t.{asked.sort_by} FROM found f
+        ctes += f""", kept AS MATERIALIZED (SELECT t.id, t.{asked.sort_by} FROM found f
             JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.id = f.id WHERE {where.text} AND ({more}))"""
     place = " OR ".join(_places(asked.after))
     params = {**where.params, **_place_params(asked.after), "query": query, "tags": asked.tags}
-    ids = f"""SELECT t.id::text FROM {kept} t WHERE {place} ORDER BY {_order(asked)} {_limit(asked, asked.offset)}"""
-    row = await tx.one(f"WITH {found} SELECT (SELECT count(*) FROM {kept}), ARRAY({ids})", params)
-    assert row is not None
-    return await _in_order(tx, where.params["workspace_id"], row[1]), int(row[0])
-
-
-async def _in_order(tx: Tx, workspace_id: str, ids: list[str]) -> list[Ticket]:
-    query = f"SELECT {_ITEM_COLUMNS} FROM {TICKET_SOURCE} WHERE t.workspace_id = %s AND t.id = ANY(%s)"
-    found = {ticket.id: ticket for ticket in await tx.all_of(Ticket, query, (workspace_id, ids))}
-    return [found[id_] for id_ in ids if id_ in found]
+    chosen = f"SELECT t.id FROM {kept} t WHERE {place} ORDER BY {_order(asked)} {_limit(asked, asked.offset)}"
+    items = f"""SELECT {ITEM_JSON} FROM tickets t WHERE t.workspace_id = %(workspace_id)s
+        AND t.id = ANY(ARRAY({chosen})) ORDER BY {_order(asked)}"""
+    return _found(await tx.one(f"WITH {ctes} SELECT (SELECT count(*) FROM {kept}), ARRAY({items})", params))
 
 
 def everything(asked: TicketFilters, where: Conditions, query: str | None, shown: str) -> tuple[str, dict[str, Any]]:
     """The statement that shows all tickets of a list in its order, and its parameters. `shown` are its columns."""
     found, source, tests, params = _everything(asked, where, query)
-    people = TICKET_SOURCE.removeprefix("tickets t")
-    return f"{found}SELECT {shown} FROM {source}{people} WHERE {tests} ORDER BY {_order(asked)}", params
+    return f"{found}SELECT {shown} FROM {source} WHERE {tests} ORDER BY {_order(asked)}", params
 
 
-async def count_everything(tx: Tx, asked: TicketFilters, where: Conditions, query: str | None) -> int:
+async def count_found(tx: Tx, asked: TicketFilters, where: Conditions, query: str | None) -> int:
     """How many tickets a list narrowed by words or tags has."""
     found, source, tests, params = _everything(asked, where, query)
     return await _number(tx, f"{found}SELECT count(*) FROM {source} WHERE {tests}", params)
@@ -164,7 +178,8 @@ async def count_everything(tx: Tx, asked: TicketFilters, where: Conditions, quer
 def _everything(asked: TicketFilters, where: Conditions, query: str | None) -> tuple[str, str, str, dict[str, Any]]:
     more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
     params = {**where.params, "query": query, "tags": asked.tags}
-    if not (tests := " AND ".join(_beside(asked, query))):
+    tests = " AND ".join(_beside(asked, query))
+    if not tests:
         return "", "tickets t", where.text + more, params
     found = f"""WITH found AS MATERIALIZED (SELECT w.ticket_id AS id FROM ticket_words w
         WHERE w.workspace_id = %(workspace_id)s AND {tests}) """
@@ -184,31 +199,25 @@ def _only(asked: TicketFilters, names: set[str]) -> bool:
 
 
 async def total(tx: Tx, asked: TicketFilters, where: Conditions) -> int:
+    """How many tickets a list has that is not narrowed by words or tags, exactly."""
+    everything = _total(asked, where)
+    return await _number(tx, f"SELECT 0 {everything.text}", {**where.params, **everything.params})
+
+
+def _total(asked: TicketFilters, where: Conditions) -> _Sum:
     """How many tickets match, exactly: from the counters where they suffice, else from the narrowest index."""
+    everything = _Sum()
     if not _only(asked, {*COUNTED, "sla_breach"}):
         more = f" AND ({_MISSED} IS TRUE OR {_OVERDUE})" if asked.sla_breach == "true" else ""
-        return await _number(tx, f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
-    everything = _Sum()
+        everything.add("+", f"SELECT count(*) FROM tickets t WHERE {where.text}{more}", where.params)
+        return everything
     if asked.sla_breach != "true":
         _add_counted(everything, asked, where)
     if asked.sla_breach is not None:
         sign = "+" if asked.sla_breach == "true" else "-"
         _add_counted(everything, asked, where, sign, missed=True)
         _add_overdue(everything, asked, where, sign)
-    return await _number(tx, f"SELECT 0 {everything.text}", {**where.params, **everything.params})
-
-
-class _Sum:
-    """A sum of counts as one statement, so that all of it is of one moment."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.params: dict[str, Any] = {}
-
-    def add(self, sign: str, query: str, params: dict[str, Any]) -> None:
-        """One more summand."""
-        self.text += f" {sign} coalesce(({query}), 0)"
-        self.params |= params
+    return everything
 
 
 def _add_counted(sum_: _Sum, asked: TicketFilters, where: Conditions, sign: str = "+", *, missed: bool = False) -> None:

@@ -1,7 +1,7 @@
 """A ticket's published object as PostgreSQL writes it: JSON and the cells of CSV, without a detour through Python.
 
 The text says what `tickets/rules.view` says of the same row at the same instant, and a test holds the two together.
-The expressions speak of `tickets t`, `users u` (the assignee), and the parameter `now`.
+The expressions speak of a row `t` of tickets and of the parameter `now`.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ _FIELDS: Mapping[str, str | Mapping[str, str]] = {
     "contact_id": "t.contact_id",
     "conversation_id": "t.conversation_id",
     "assigned_to": "t.assigned_to",
-    "assigned_name": "u.name",
+    "assigned_name": "(SELECT u.name FROM users u WHERE u.workspace_id = t.workspace_id AND u.id = t.assigned_to)",
     "follow_up_of": "t.follow_up_of",
     "due_date": "t.due_date",
     "tags": _TAGS,
@@ -86,21 +86,25 @@ def _json(name: str, value: str) -> str:
     if name in _TEXTS:
         text = f"to_json(({value})::text)::text"
     elif name in _INSTANTS:
-        text = f"left(to_json({value})::text, 20) || 'Z\"'"  # sessions speak UTC, instants have no fractions
+        text = f"left(to_json({value} AT TIME ZONE 'UTC')::text, 20) || 'Z\"'"  # instants have no fractions
     else:
         text = f"({value})::text"
     return text if name in NEVER_NULL else f"coalesce({text}, 'null')"
 
 
 def _object(fields: Mapping[str, str | Mapping[str, str]]) -> str:
-    """The arguments of a `concat` that makes an object."""
+    """An object as JSON text. `concat` copies its parts once; a chain of `||` would copy each of them many times."""
+    return f"concat('{{', {_members(fields)}, '}}')"
+
+
+def _members(fields: Mapping[str, str | Mapping[str, str]]) -> str:
     parts = []
     for position, (name, value) in enumerate(fields.items()):
         key = f'{"," if position else ""}"{name}":'
         if isinstance(value, str):
             parts += [f"'{key}'", _json(name, value)]
         else:
-            parts += [f"'{key}{{'", _object(value), "'}'"]
+            parts += [f"'{key}{{'", _members(value), "'}'"]
     return ", ".join(parts)
 
 
@@ -109,19 +113,16 @@ def _cell(name: str, value: str) -> str:
     if name in _FREE_TEXT:
         return _defused(f"({value})::text")
     if name in _INSTANTS:
-        return f"substr(to_json({value})::text, 2, 19) || 'Z'"
+        return f"substr(to_json({value} AT TIME ZONE 'UTC')::text, 2, 19) || 'Z'"
     return f"({value})::text"
 
 
 def _defused(text: str) -> str:
     """A text that no spreadsheet takes for a formula: one that begins like it gets an apostrophe before it.
 
-    As defusedcsv does, and beyond it where a text begins with a tab, a line's end or a wide sign. Numbers stay.
+    What defusedcsv takes for such, and what begins with a tab, a line's end or a wide sign. Numbers stay.
     """
-    return (
-        f"CASE WHEN {text} ~ '^[-=+@|%%\\t\\r\\n＝＋－＠]' AND {text} !~ '^-?[0-9,.]+$' "
-        f"THEN '''' || replace({text}, '|', '\\|') ELSE {text} END"
-    )
+    return rf"regexp_replace({text}, '^(?=[-=+@|%%\t\r\n＝＋－＠])(?!-?[0-9,.]+$)', '''')"
 
 
 def _cells() -> dict[str, str]:
@@ -134,8 +135,10 @@ def _cells() -> dict[str, str]:
     return cells
 
 
-TICKET_JSON = f"concat('{{', {_object(_FIELDS)}, '}}')"
-"""The ticket object as JSON text. `concat` copies its parts once; a chain of `||` would copy each many times."""
+TICKET_JSON = _object(_FIELDS)
+"""The ticket object, see `rules.view`."""
+ITEM_JSON = _object({name: value for name, value in _FIELDS.items() if name != "description"})
+"""The ticket as a list shows it, see `rules.item`."""
 _CELLS = _cells()
 CSV_COLUMNS = tuple(_CELLS)
 TICKET_CELLS = ", ".join(f"{value} AS {column}" for column, value in _CELLS.items())
