@@ -67,6 +67,11 @@ def writes() -> list[Call]:
     return [call for call in calls() if call.method in WRITES]
 
 
+def takes_a_file(call: Call) -> bool:
+    """Whether the body is a form with a file, not JSON."""
+    return bool(getattr(call.route.endpoint, "moves_bytes", False))
+
+
 def has_body(call: Call) -> bool:
     """Whether the endpoint takes a body."""
     assert isinstance(call.route, APIRoute)

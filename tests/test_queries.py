@@ -43,13 +43,17 @@ def add_ticket(house: House, ids: dict[str, str]) -> None:
     )  # fmt: skip
 
 
+def add_file(house: House, ticket: str) -> None:
+    answer = house.client(house.cast.admin).post("/v1/attachments", files={"file": ("a.txt", b"words")})
+    post(house, f"/v1/tickets/{ticket}/comments", body="Said", attachment_ids=[answer.json()["data"]["id"]])
+
+
 ADD: dict[str, Callable[[House, dict[str, str]], object]] = {
     "/v1/tickets": add_ticket,
     "/v1/tickets/{ticket_id}/events": lambda house, ids: close_and_reopen(house, ids["ticket_id"]),
     "/v1/tickets/{ticket_id}/resolutions": lambda house, ids: close_and_reopen(house, ids["ticket_id"]),
-    "/v1/tickets/{ticket_id}/comments": lambda house, ids: post(
-        house, f"/v1/tickets/{ids['ticket_id']}/comments", body="Said", user_id=house.cast.agent_id
-    ),
+    "/v1/tickets/{ticket_id}/comments": lambda house, ids: add_file(house, ids["ticket_id"]),
+    "/v1/tickets/{ticket_id}/attachments": lambda house, ids: add_file(house, ids["ticket_id"]),
     "/v1/contacts": lambda house, ids: post(house, "/v1/contacts", name=f"C{number()}"),
     "/v1/users": lambda house, ids: post(house, "/v1/users", name="U", email=f"u{number()}@example.com"),
     "/v1/keys": lambda house, ids: post(

@@ -41,8 +41,11 @@ IDS_IN_BODIES = {
     "user_id": "user_id",
     "calendar_id": "calendar_id",
     "escalations.assign_to": "user_id",
+    "attachment_ids": "attachment_id",
 }
 """Fields that name an object: a stranger's is refused. The field's path, and the path parameter of the same kind."""
+FILES = {"/v1/attachments": {"file": ("a name.txt", b"some words", "text/plain")}}
+"""What calls take that have no JSON body."""
 UNCHECKED_IN_BODIES = {"conversation_id", "external_id", "conditions.contact_id"}
 """Fields that look like ids and are kept as they are given: what they name is never looked up."""
 
@@ -86,6 +89,11 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
         )  # fmt: skip
         made(f"/v1/tickets/{ticket['id']}/comments", body=f"{word} said", user_id=user)
         tickets.append(ticket)
+    files = [
+        client.post("/v1/attachments", files={"file": (f"{word}.txt", f"{word} wrote".encode())}).json()["data"]["id"]
+        for _ in range(2)
+    ]
+    made(f"/v1/tickets/{tickets[1]['id']}/comments", body=f"{word} sends", attachment_ids=files[1:])
     client.put(f"/v1/tickets/{tickets[2]['id']}/close", json={"resolution_note": f"{word} done"})
     ids = {
         "ticket_id": [tickets[0]["id"], tickets[0]["number"], tickets[2]["number"].lower()],
@@ -95,6 +103,7 @@ def fill(house: House, name: str, workspace_id: str, key: str, scopes: set[str])
         "workspace_id": [workspace_id],
         "calendar_id": [calendar],
         "policy_id": [policy],
+        "attachment_id": files,
     }
     numbers = {ticket["number"] for ticket in tickets}
     secrets = {word, low, *numbers, *all_ids(house, workspace_id)}
@@ -237,6 +246,8 @@ def body_of(call: Call, room: Room) -> dict[str, Any] | None:
 
 def send(house: House, room: Room, call: Call, path: str, body: Any = None, **more: Any) -> httpx.Response:
     given = body_of(call, room) if body is None else body
+    if call.path in FILES and call.method == "POST":
+        return house.client(room.key).post(path, files=FILES[call.path], **more)
     return house.client(room.key).request(call.method, path, json=given, **more)
 
 
@@ -321,6 +332,8 @@ def placed(path: str, value: str) -> Any:
     first, _, rest = path.partition(".")
     if first == "escalations":
         return {first: [{"on": "breach", rest: value}]}
+    if first == "attachment_ids":
+        return {first: [value]}
     if first == "conditions":
         return {first: {rest: [value]}}
     return {first: value}

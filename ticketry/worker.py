@@ -102,14 +102,6 @@ def make_queue(house: Resources) -> procrastinate.App:
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
 
     @queue.periodic(cron=EVERY_MINUTE)
-    @queue.task(name="purge_attachments", queueing_lock="purge_attachments")
-    @alone
-    async def purge_attachments(timestamp: int) -> None:
-        """Delete files that were never attached, uploads that never ended, and what was erased."""
-        files = await attachments.purge(house.pool, house.clock, house.settings)
-        log.debug("deleted attachments", files=files)
-
-    @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")
     async def rescue_jobs(timestamp: int) -> None:
         """Give the jobs of processes that died to others; what is done periodically comes again by itself."""
@@ -120,7 +112,18 @@ def make_queue(house: Resources) -> procrastinate.App:
             else:
                 await queue.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
 
+    _add_timer_of_files(queue, house)
     return queue
+
+
+def _add_timer_of_files(queue: procrastinate.App, house: Resources) -> None:
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="purge_attachments", queueing_lock="purge_attachments")
+    @alone
+    async def purge_attachments(timestamp: int) -> None:
+        """Delete files that were never attached, uploads that never ended, and what was erased."""
+        files = await attachments.purge(house.pool, house.clock, house.settings)
+        log.debug("deleted attachments", files=files)
 
 
 async def _jobs(house: Resources, connected: asyncio.Event) -> None:

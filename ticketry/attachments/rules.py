@@ -98,7 +98,11 @@ def sniff(head: bytes, foot: bytes) -> str:
 
 
 def _signature(head: bytes, foot: bytes, least: int) -> str | None:
-    for match in puremagic.magic_string(head if len(head) < HEAD else head + foot):
+    try:
+        known = puremagic.magic_string(head if len(head) < HEAD else head + foot)
+    except puremagic.PureError:
+        return None
+    for match in known:
         if len(match.byte_match) >= least and match.mime_type and match.offset >= 0:
             kind = "application/zip" if match.byte_match == _ZIP else str(match.mime_type).lower()
             return kind if len(kind) <= MAX_TYPE and _TYPE.fullmatch(kind) else None
