@@ -132,4 +132,4 @@ def same(one: dict[str, Any], other: dict[str, Any], differing: dict[str, str]) 
 
 def lines(folder: Path, table: str) -> list[Any]:
     """The rows in a file of a folder."""
-    return [json.loads(line) for line in (folder / f"{table}.ndjson").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / f"{table}.ndjson").read_bytes().splitlines()]

@@ -74,7 +74,7 @@ def furnish(house: House, key: str) -> None:
     post("/v1/contacts", id="contact_x", name="Zoë \"Q\" O'Neil\n", email="Z@example.com", phone="+4930123456",
          company="=A1", external_id="\\N", tags=["é", "\x01"])  # fmt: skip
     upload = client.post("/v1/attachments", files={"file": ("a b.txt", b"hello \x00\xff" * 9_000, "text/plain")})
-    other = client.post("/v1/attachments", files={"file": ("empty.txt", b"", "text/plain")})
+    other = client.post("/v1/attachments", files={"file": ("one.txt", b"1", "text/plain")})
     loose = client.post("/v1/attachments", files={"file": ("loose.txt", b"loose", "text/plain")})
     assert loose.status_code == 201
     ids = [answer.json()["data"]["id"] for answer in (upload, other)]

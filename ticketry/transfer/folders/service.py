@@ -177,10 +177,14 @@ async def _bring_table(tx: Tx, workspace_id: str, table: Table, folder: Path, en
         line, missing, unknown = wrong
         said = f"{missing}: is missing" if missing else f"{unknown}: is no field of it" if unknown else "is no object"
         raise OperatorError(f"{table.file} line {line}: {said}")
+    await store.defer(tx)
     for first in range(1, received + 1, LINES_AT_ONCE):
         last = min(first + LINES_AT_ONCE - 1, received)
         await _bring_lines(tx, workspace_id, table, entry.columns, first, last)
         told(last - first + 1)
+    if lost := await store.dangling(tx, workspace_id, table):
+        line, field, value = lost
+        raise OperatorError(f"{table.file} line {line}: {field}: there is no {value} in {table.file}")
 
 
 async def _bring_lines(tx: Tx, workspace_id: str, table: Table, names: Sequence[str], first: int, last: int) -> None:

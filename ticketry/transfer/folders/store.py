@@ -132,7 +132,7 @@ async def receive(tx: Tx, blocks: AsyncIterator[bytes]) -> int:
 
 async def misshapen(tx: Tx, names: Sequence[str]) -> tuple[int, str | None, str | None] | None:
     """The first line that has not exactly these fields: its number, a field that it lacks, one that it has too much."""
-    return await tx.one(
+    row = await tx.one(
         """SELECT line, (SELECT n FROM unnest(%(names)s::text[]) AS n WHERE NOT row ? n LIMIT 1),
                   CASE jsonb_typeof(row) WHEN 'object' THEN
                       (SELECT k FROM jsonb_object_keys(row) AS k WHERE k <> ALL(%(names)s::text[]) LIMIT 1) END
@@ -141,6 +141,7 @@ async def misshapen(tx: Tx, names: Sequence[str]) -> tuple[int, str | None, str 
            ORDER BY line LIMIT 1""",
         {"names": list(names)},
     )
+    return None if row is None else (row[0], row[1], row[2])
 
 
 async def insert(tx: Tx, workspace_id: str, table: Table, names: Sequence[str], first: int, last: int) -> None:
@@ -156,6 +157,33 @@ async def insert(tx: Tx, workspace_id: str, table: Table, names: Sequence[str], 
                 WHERE i.line BETWEEN %(first)s AND %(last)s ORDER BY i.line {there}""",
             {"workspace_id": workspace_id, "first": first, "last": last},
         )
+
+
+async def defer(tx: Tx) -> None:
+    """References between rows of one table may wait until all of them are there, see `dangling`."""
+    await tx.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+async def dangling(tx: Tx, workspace_id: str, table: Table) -> tuple[int, str, str] | None:
+    """The first line received that points to a row of its own table which is not there: line, field and value."""
+    fields = await tx.all(
+        """SELECT a.attname::text FROM pg_constraint c
+           JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[cardinality(c.conkey)]
+           WHERE c.contype = 'f' AND c.conrelid = %(table)s::regclass AND c.confrelid = c.conrelid ORDER BY 1""",
+        {"table": table.name},
+    )
+    for (field,) in fields:
+        row = await tx.one(
+            f"""SELECT line, named FROM (SELECT line, row ->> %(field)s::text AS named FROM incoming) AS i
+                WHERE named IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM {table.name} t WHERE t.workspace_id = %(workspace_id)s AND t.id = named)
+                ORDER BY line LIMIT 1""",
+            {"field": field, "workspace_id": workspace_id},
+        )
+        if row is not None:
+            return row[0], field, row[1]
+    await tx.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return None
 
 
 async def unreadable(tx: Tx, table: Table, names: Sequence[str], line: int) -> tuple[str, Error] | None:
