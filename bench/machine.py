@@ -75,3 +75,8 @@ def family_seconds(pid: int) -> float:
 def resident_megabytes(pid: int) -> float:
     """Resident memory of a process."""
     return int(_first(f"/proc/{pid}/status", r"VmRSS:\s+(\d+)")) / 1024
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most that a process has been resident."""
+    return int(_first(f"/proc/{pid}/status", r"VmHWM:\s+(\d+)")) / 1024

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bench.calls import calls
 from bench.clocks import clock
+from bench.export import export
 from bench.lists import lists
 from bench.report import Section
 from bench.session import Session
@@ -13,6 +14,7 @@ from bench.start import start
 MEASURES: dict[str, Callable[[Session], Section]] = {
     "start": start,
     "list": lists,  # before the calls, which add tickets
+    "export": export,
     "calls": calls,
     "clock": clock,
     "sla": sla,

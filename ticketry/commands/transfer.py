@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,7 +17,7 @@ from ticketry.commands import show
 from ticketry.commands.database import existing, run_with_pool
 from ticketry.commands.places import Place, agency, find
 from ticketry.core.clock import system_clock
-from ticketry.core.errors import OperatorError, ValidationFailed, field_error
+from ticketry.core.errors import ValidationFailed, field_error
 from ticketry.core.fields import parse_instant
 from ticketry.db.pool import Pool, Tx, long_unit
 from ticketry.settings import Settings
@@ -73,12 +72,8 @@ def bring(settings: Settings, place: Place, new: str | None, folder: Path, quiet
 
 async def _added(tx: Tx, name: str, folder: Path) -> Workspace:
     row = await service.settings_of(folder)
-    try:
-        created_at = parse_instant(row.get("created_at"))
-        body = show.parse(WorkspaceIn, {"name": name, "environment": row.get("environment")})
-    except (ValueError, ValidationError) as error:
-        raise OperatorError(f"workspaces.ndjson line 1: {error}") from None
-    return await workspaces.adopt(tx, await agency(tx), body, created_at)
+    body = show.parse(WorkspaceIn, {"name": name, "environment": row.get("environment")})
+    return await workspaces.adopt(tx, await agency(tx), body, parse_instant(row.get("created_at")))
 
 
 async def _take_back(files: Callable[[], Files], written: list[str]) -> None:

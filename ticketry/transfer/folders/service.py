@@ -15,6 +15,7 @@ from ticketry.attachments import service as attachments
 from ticketry.attachments.files import Files
 from ticketry.attachments.store import Place
 from ticketry.core.errors import OperatorError
+from ticketry.core.fields import parse_instant
 from ticketry.db.pool import Tx
 from ticketry.tickets.search.store import walk_an_index
 from ticketry.transfer.folders import disk, rules, store
@@ -155,6 +156,11 @@ async def _bring_settings(tx: Tx, workspace_id: str, folder: Path, manifest: Man
     row = await settings_of(folder)
     if missing := [name for name in given if name not in row]:
         raise OperatorError(f"{WORKSPACE}.ndjson line 1: {missing[0]}: is missing")
+    for name in ("created_at", "updated_at"):
+        try:
+            parse_instant(row[name])
+        except ValueError as error:
+            raise OperatorError(f"{WORKSPACE}.ndjson line 1: {name}: {error}") from None
     stay = ("name",) if new else KEPT_AT_HOME
     try:
         async with store.savepoint(tx):
@@ -177,6 +183,9 @@ async def _bring_table(tx: Tx, workspace_id: str, table: Table, folder: Path, en
         line, missing, unknown = wrong
         said = f"{missing}: is missing" if missing else f"{unknown}: is no field of it" if unknown else "is no object"
         raise OperatorError(f"{table.file} line {line}: {said}")
+    if inexact := await store.no_instants(tx, table.name):
+        line, field, value = inexact
+        raise OperatorError(f"{table.file} line {line}: {field}: {value} is no instant like 2025-01-15T16:30:00Z")
     await store.defer(tx)
     for first in range(1, received + 1, LINES_AT_ONCE):
         last = min(first + LINES_AT_ONCE - 1, received)

@@ -131,15 +131,31 @@ async def receive(tx: Tx, blocks: AsyncIterator[bytes]) -> int:
 
 
 async def misshapen(tx: Tx, names: Sequence[str]) -> tuple[int, str | None, str | None] | None:
-    """The first line that has not exactly these fields: its number, a field that it lacks, one that it has too much."""
+    """The first line that has not exactly these fields: its number, a field that it lacks, one that it has too much;
+    neither if it is no object.
+    """
     row = await tx.one(
-        """SELECT line, (SELECT n FROM unnest(%(names)s::text[]) AS n WHERE NOT row ? n LIMIT 1),
+        """SELECT line, CASE jsonb_typeof(row) WHEN 'object' THEN
+                      (SELECT n FROM unnest(%(names)s::text[]) AS n WHERE NOT row ? n LIMIT 1) END,
                   CASE jsonb_typeof(row) WHEN 'object' THEN
                       (SELECT k FROM jsonb_object_keys(row) AS k WHERE k <> ALL(%(names)s::text[]) LIMIT 1) END
-           FROM incoming
-           WHERE jsonb_typeof(row) <> 'object' OR NOT row ?& %(names)s::text[] OR row - %(names)s::text[] <> '{}'
+           FROM incoming WHERE CASE jsonb_typeof(row) WHEN 'object'
+               THEN NOT row ?& %(names)s::text[] OR row - %(names)s::text[] <> '{}' ELSE true END
            ORDER BY line LIMIT 1""",
         {"names": list(names)},
+    )
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def no_instants(tx: Tx, table: str) -> tuple[int, str, str] | None:
+    """The first line with an instant that is not written as one: line, field, value. (PostgreSQL takes `yesterday`.)"""
+    row = await tx.one(
+        """SELECT i.line, a.attname::text, i.row ->> a.attname::text FROM pg_attribute a CROSS JOIN incoming i
+           WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND a.atttypid = 'instant'::regtype
+               AND i.row ->> a.attname::text NOT LIKE '____-__-__T__:__:__+00:00'
+               AND i.row ->> a.attname::text NOT LIKE '____-__-__T__:__:__Z'
+           ORDER BY 1, 2 LIMIT 1""",
+        {"table": table},
     )
     return None if row is None else (row[0], row[1], row[2])
 
