@@ -133,12 +133,15 @@ def _found(row: tuple[Any, ...] | None) -> Found:
 def _page(asked: TicketsAsked, where: Conditions) -> str:
     order = _order(asked)
     breached = [_MISSED, _OVERDUE] if asked.sla_breach == "true" else ["true"]
-    sets = [f"{where.text} AND {one} AND {place}" for one in breached for place in _places(asked.after)]
-    chosen = "SELECT t.* FROM tickets t WHERE "
+    sets = [
+        f"SELECT t.* FROM tickets t WHERE {where.text} AND {one} AND {place}"
+        for one in breached
+        for place in _places(asked.after)
+    ]
     if len(sets) == 1:
-        return f"{chosen}{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
+        return f"{sets[0]} ORDER BY {order} {_limit(asked, asked.offset)}"
     # Sets that do not meet, each by an index of its own: together they would be found by none.
-    each = [f"({chosen}{one} ORDER BY {order} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
+    each = [f"({one} ORDER BY {order} LIMIT {asked.offset + asked.per_page + 1})" for one in sets]
     return f"SELECT * FROM ({' UNION ALL '.join(each)}) t ORDER BY {order} {_limit(asked, asked.offset)}"
 
 
