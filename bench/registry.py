@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bench import bulk
 from bench.calls import calls
 from bench.clocks import clock
+from bench.export import export
 from bench.lists import lists
 from bench.report import Section
 from bench.session import Session
@@ -16,6 +17,7 @@ from bench.webhooks import webhooks
 MEASURES: dict[str, Callable[[Session], Section]] = {
     "start": start,
     "list": lists,  # before the calls, which add tickets
+    "export": export,
     "calls": calls,
     "bulk": bulk.measure,
     "clock": clock,

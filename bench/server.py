@@ -21,9 +21,9 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("TICKETRY_")}
 
 
-def ticketry(*words: str) -> str:
-    """What a command prints."""
-    done = subprocess.run([TICKETRY, *words], capture_output=True, text=True, timeout=PATIENCE, env=environment())
+def ticketry(*words: str, patience: float = PATIENCE) -> str:
+    """What a command prints. It may take so many seconds."""
+    done = subprocess.run([TICKETRY, *words], capture_output=True, text=True, timeout=patience, env=environment())
     if done.returncode:
         raise SystemExit(f"ticketry {words[0]} failed: {done.stderr.strip()}")
     return done.stdout.strip()

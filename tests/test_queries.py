@@ -53,6 +53,8 @@ def add_mail(house: House) -> None:
     headers = {"Content-Type": "message/rfc822"}
     answer = house.client(house.cast.admin).post("/v1/inbound/email", content=raw, headers=headers)
     assert answer.status_code == 201, answer.text
+
+
 def add_delivery(house: House, ids: dict[str, str]) -> None:
     answer = house.client(house.cast.admin).post(f"/v1/webhooks/{ids['webhook_id']}/test")
     assert answer.status_code == 202, answer.text

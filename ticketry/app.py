@@ -30,6 +30,7 @@ from ticketry.tickets.bulk import api as bulk_api
 from ticketry.tickets.comments import api as comments_api
 from ticketry.tickets.links import api as links_api
 from ticketry.tickets.promises import api as promises_api
+from ticketry.transfer import api as transfer_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
 from ticketry.web.resources import make_resources
@@ -47,6 +48,7 @@ DOCS_POLICY = (
     "frame-ancestors 'none'"
 )
 ROUTERS = (
+    transfer_api.router,
     tickets_api.router,
     bulk_api.router,
     comments_api.router,

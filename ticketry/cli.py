@@ -15,6 +15,7 @@ from ticketry.commands.declare import place as _place
 from ticketry.commands.declare import settings as _settings
 from ticketry.commands.declare_mail import mail_app
 from ticketry.commands.declare_sla import sla_app
+from ticketry.commands.declare_transfer import export_folder, import_folder
 from ticketry.core.errors import OperatorError, TicketryError
 
 
@@ -165,6 +166,10 @@ def openapi() -> None:
     from ticketry.commands.inform import openapi as print_document
 
     print_document()
+
+
+app.command("export")(export_folder)
+app.command("import")(import_folder)
 
 
 # ---- keys

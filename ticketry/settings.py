@@ -119,6 +119,9 @@ class Settings(BaseModel):
     webhook_concurrency: int = Field(
         8, ge=1, le=100, description="Webhook deliveries sent to one endpoint at a time at the most."
     )
+    export_limit: int = Field(
+        4, ge=1, le=50, description="Exports that one API process sends at a time; a workspace may have half of them."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     log_requests: bool = Field(False, description="Whether each request is logged.")
 

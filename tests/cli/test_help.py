@@ -14,7 +14,7 @@ import ticketry as package
 from ticketry.cli import app
 
 COMMANDS = [
-    "serve", "worker", "migrate", "doctor", "demo", "settings", "openapi",
+    "serve", "worker", "migrate", "doctor", "demo", "settings", "openapi", "export", "import",
     "keys create", "keys list", "keys revoke",
     "users create", "users list",
     "contacts create", "contacts list",

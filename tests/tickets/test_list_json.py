@@ -14,7 +14,7 @@ from kit import close, reopen
 from ticketry.db.pool import compiled
 from ticketry.tickets.models import TicketObject
 from ticketry.tickets.search.models import TicketPage
-from ticketry.tickets.store import TICKET_JSON
+from ticketry.tickets.written.store import TICKET_JSON
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=30)
 NUMBERS = st.integers(-(10**40), 10**40) | st.floats(1e-9, 1e20) | st.just(-0.0)

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +45,17 @@ def _told(error: BaseError | OSError) -> TicketryError:
     return storage_full() if any(sign in str(error) for sign in _FULL) else storage_unavailable()
 
 
+@contextmanager
+def _said() -> Iterator[None]:
+    """What goes wrong in the store, in our words; that a file is not there stays as it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise _told(error) from error
+
+
 class Files:
     """A file store. A file is written whole or not at all, and is found under its path alone."""
 
@@ -70,26 +82,27 @@ class Files:
         except (BaseError, OSError) as error:
             raise _told(error) from error
 
-    async def read(self, path: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes of a file from `start` up to `end` (not included), in pieces.
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a file from `start` up to `end` (not included; without it to the last), in pieces.
 
         Whether the file is there is known when this returns. Each piece is a request of its own, so that a slow reader
         holds nothing open in the store. Raises `FileNotFoundError` and `storage_unavailable`.
         """
+        end = await self._size(path) if end is None else end
         first = await self._piece(path, start, end)
         return self._pieces(first, path, start, end)
+
+    async def _size(self, path: str) -> int:
+        with _said():
+            return (await obstore.head_async(self._store, path))["size"]
 
     async def _piece(self, path: str, start: int, end: int) -> bytes:
         if start >= end:
             return b""
-        try:
+        with _said():
             return bytes(
                 await obstore.get_range_async(self._store, path, start=start, end=min(end, start + self._part))
             )
-        except FileNotFoundError:
-            raise
-        except (BaseError, OSError) as error:
-            raise _told(error) from error
 
     async def _pieces(self, piece: bytes, path: str, start: int, end: int) -> AsyncIterator[bytes]:
         while piece:

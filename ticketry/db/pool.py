@@ -179,3 +179,19 @@ async def unit(pool: Pool, now: datetime, *, atomic: bool = True) -> AsyncIterat
         await tx.close(error)
         raise
     await tx.close(None)
+
+
+@asynccontextmanager
+async def long_unit(database_url: str, now: datetime, *, reads: bool) -> AsyncIterator[Tx]:
+    """A unit of work that may take as long as it must: on a connection of its own, without the limits of `_configure`.
+
+    One that only `reads` sees everything as it stands at one moment, and can change nothing.
+    """
+    async with make_pool(database_url, 1) as pool, unit(pool, now) as tx:
+        if reads:
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        await tx.execute(
+            "SELECT set_config(name, '0', true) FROM (VALUES ('statement_timeout'), "
+            "('idle_in_transaction_session_timeout')) AS s (name)"
+        )
+        yield tx

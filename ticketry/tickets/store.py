@@ -12,7 +12,7 @@ from ticketry.db.sql import assignments
 from ticketry.events.models import NewEvent
 from ticketry.events.store import insertion
 from ticketry.tickets.comments.models import Comment
-from ticketry.tickets.models import PRIORITY_LABELS, Resolution, ResolutionActor, ResolutionSla, Ticket
+from ticketry.tickets.models import Resolution, ResolutionActor, ResolutionSla, Ticket
 from ticketry.tickets.rules import number_of
 
 TICKET_COLUMNS = """
@@ -25,57 +25,6 @@ TICKET_COLUMNS = """
     t.resolution_met, t.sla_paused, t.next_alarm_at, t.alarms"""
 TICKET_SOURCE = "tickets t LEFT JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.assigned_to"
 _JSON_COLUMNS = frozenset({"custom_fields", "metadata"})
-
-
-def _written(fields: Mapping[str, str]) -> str:
-    """An expression that gives a JSON object with these fields."""
-    return f"(SELECT row_to_json(j) FROM (SELECT {', '.join(f'{sql} AS {name}' for name, sql in fields.items())}) j)"
-
-
-def _same(*names: str) -> dict[str, str]:
-    return {name: f"t.{name}" for name in names}
-
-
-def _instants(*names: str) -> dict[str, str]:
-    """Instants as the API writes them, see `rules.iso`."""
-    return {name: f"""to_char(t.{name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')""" for name in names}
-
-
-def _seen(promise: str) -> str:
-    """How a promise stands at the instant `now`, see `sla.rules.seen`."""
-    return f"CASE WHEN t.{promise}_met IS NULL AND t.{promise}_due_at < %(now)s THEN false ELSE t.{promise}_met END"
-
-
-_LABELS = "', '".join(PRIORITY_LABELS.values())
-_SLA_JSON = _written({
-    "response_met": _seen("response"),
-    "resolution_met": _seen("resolution"),
-    **_instants("response_due_at", "resolution_due_at", "first_response_at"),
-    "breached": f"({_seen('response')}) IS FALSE OR ({_seen('resolution')}) IS FALSE",
-    "paused": "t.sla_paused",
-})  # fmt: skip
-_ITEM_FIELDS = {
-    "id": "t.id",
-    "number": "'TICK-' || t.number",
-    **_same("subject", "priority"),
-    "priority_label": f"(ARRAY['{_LABELS}'])[t.priority]",
-    **_same("status", "category", "contact_id", "conversation_id", "assigned_to"),
-    "assigned_name": "(SELECT u.name FROM users u WHERE u.workspace_id = t.workspace_id AND u.id = t.assigned_to)",
-    "follow_up_of": "t.follow_up_of",
-    **_instants("due_date"),
-    **_same(
-        "tags", "custom_fields", "metadata", "resolution_note", "customer_satisfaction", "satisfaction_source",
-        "resolution_time", "root_cause",
-    ),
-    "sla": _SLA_JSON,
-    "reopen_count": "t.reopen_count",
-    **_instants("created_at", "updated_at", "resolved_at", "closed_at"),
-}  # fmt: skip
-ITEM_JSON = _written(_ITEM_FIELDS) + "::text"
-"""Writes the row `t` of tickets as `rules.item` does, SLA as seen at `%(now)s`: a list costs the API no more than
-sending it."""
-TICKET_JSON = _written({**_ITEM_FIELDS, "description": "t.description"}) + "::text"
-"""The same of `rules.view`: the whole ticket object."""
 _INSERTED = (
     "id", "subject", "description", "priority", "status", "category", "contact_id", "conversation_id", "assigned_to",
     "follow_up_of", "due_date", "created_at", "updated_at", "sla_since", "tags", "custom_fields", "metadata",

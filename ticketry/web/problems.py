@@ -134,13 +134,17 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """The methods that this path answers: each is a route of its own, and the router names only the first."""
+    """The methods that this path answers: each is a route of its own, and the router names only the first.
 
-    def known(method: str) -> bool:
-        scope = {**request.scope, "method": method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    The first router that knows the path speaks for it: `/v1/tickets/export` is no ticket.
+    """
 
-    return [method for method in METHODS if known(method)]
+    def match(route: Any, method: str) -> Match:
+        found: Match = route.matches({**request.scope, "method": method})[0]
+        return found
+
+    speaking = next((route for route in request.app.routes if match(route, request.method) is not Match.NONE), None)
+    return [method for method in METHODS if speaking is not None and match(speaking, method) is Match.FULL]
 
 
 def crash(request_id: str) -> TicketryError:

@@ -1,5 +1,6 @@
 """What the edge works with: made once when the process starts, reached through the request, never global."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ class Resources:
     news: News
     caches: dict[str, Any] = field(default_factory=dict)
     figures: list[Figures] = field(default_factory=list)
+    exports: Counter[str] = field(default_factory=Counter)
+    """Exports that this process is sending, by workspace."""
     lanes: Share = field(init=False)
     claims: Share = field(init=False)
 

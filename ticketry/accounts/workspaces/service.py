@@ -1,5 +1,7 @@
 """Use cases of agencies and workspaces."""
 
+from datetime import datetime
+
 from ticketry.accounts.workspaces import store
 from ticketry.accounts.workspaces.models import Branding, Environment, Tier, Workspace, WorkspaceIn, WorkspacePatch
 from ticketry.core.errors import NotFound
@@ -27,6 +29,7 @@ async def _add(
     *,
     is_home: bool = False,
     tier: Tier = "enterprise",
+    created_at: datetime | None = None,
 ) -> Workspace:
     workspace = Workspace(
         id=mint("ws"),
@@ -40,8 +43,8 @@ async def _add(
         reopen_window_days=14,
         auto_close_days=None,
         branding=Branding(),
-        created_at=tx.now,
-        updated_at=tx.now,
+        created_at=created_at or tx.now,
+        updated_at=created_at or tx.now,
     )
     await store.insert(tx, workspace)
     return workspace
@@ -50,6 +53,11 @@ async def _add(
 async def create(tx: Tx, agency_id: str, body: WorkspaceIn) -> Workspace:
     """Adds a workspace to the agency."""
     return await _add(tx, agency_id, body.name, body.environment or "live", tier=body.tier or "enterprise")
+
+
+async def adopt(tx: Tx, agency_id: str, body: WorkspaceIn, created_at: datetime) -> Workspace:
+    """Adds a workspace that was made elsewhere at that instant."""
+    return await _add(tx, agency_id, body.name, body.environment or "live", created_at=created_at)
 
 
 async def get(tx: Tx, workspace_id: str) -> Workspace:

@@ -34,7 +34,7 @@ async def insert(tx: Tx, new: Workspace) -> None:
     await tx.execute(
         """INSERT INTO workspaces (id, agency_id, name, environment, is_home, tier, created_at, updated_at)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s)""",
-        (new.id, new.agency_id, new.name, new.environment, new.is_home, new.tier, tx.now, tx.now),
+        (new.id, new.agency_id, new.name, new.environment, new.is_home, new.tier, new.created_at, new.updated_at),
     )
     sequence = sql.SQL("CREATE SEQUENCE {}").format(sql.Identifier("numbers", new.id))
     await tx.execute(sequence.as_string())

@@ -16,7 +16,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from ticketry.attachments import service as attachments
-from ticketry.attachments.files import PIECE, Files, open_files
+from ticketry.attachments.files import LOCAL_PART, Files, open_files
 from ticketry.core.actor import Actor
 from ticketry.core.errors import Busy, TicketryError, ValidationFailed
 from ticketry.core.ids import mint
@@ -46,7 +46,7 @@ class Mail:
     async def pieces(self, name: str = RAW) -> AsyncIterator[bytes]:
         """The bytes of one of its files."""
         with (self.folder / name).open("rb") as file:
-            while piece := file.read(PIECE):
+            while piece := file.read(LOCAL_PART):
                 yield piece
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from ticketry.core.fields import NO_NUL, Instant, check_storable, parse_instant
@@ -67,8 +67,10 @@ def _known_cursor(text: str) -> str:
     return text
 
 
-class TicketsAsked(PageIn):
+class TicketFilters(BaseModel):
     """Which tickets are asked for. All conditions hold at once; several values in one are alternatives."""
+
+    model_config = ConfigDict(extra="forbid")
 
     status: Statuses = Field(None, description="One or more states, separated by commas.")
     priority: Priorities = Field(None, description="One or more of 1 to 4.")
@@ -88,6 +90,11 @@ class TicketsAsked(PageIn):
     ) = Field(None, description='Words, parts of words, "phrases" and ticket numbers; all of them.')
     sort_by: SortBy = "created_at"
     sort_order: Literal["asc", "desc"] = "desc"
+
+
+class TicketsAsked(TicketFilters, PageIn):
+    """Which tickets are asked for, and which page of them."""
+
     cursor: Annotated[str, Field(max_length=500), AfterValidator(_known_cursor)] | None = Field(
         None,
         description="`meta.next_cursor` of the page before: the next page, at any depth, whatever happens meanwhile.",

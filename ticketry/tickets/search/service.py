@@ -1,6 +1,7 @@
 """Listing and searching tickets."""
 
 import json
+from typing import Any
 
 from ticketry.core.actor import Actor
 from ticketry.core.errors import ValidationFailed, field_error
@@ -8,7 +9,7 @@ from ticketry.db.paging import page_of
 from ticketry.db.pool import Tx
 from ticketry.tickets.search import store
 from ticketry.tickets.search.marks import store as marks
-from ticketry.tickets.search.models import Cursor, Found, TicketsAsked
+from ticketry.tickets.search.models import Cursor, Found, TicketFilters, TicketsAsked
 from ticketry.tickets.search.rules import MOST_TERMS, Sought, read_search
 
 
@@ -30,6 +31,20 @@ async def _found(tx: Tx, actor: Actor, asked: TicketsAsked) -> Found:
     if asked.search is None and asked.tags is None:
         return await store.found(tx, asked, where)
     return await store.found_beside(tx, asked, where, sought)
+
+
+async def everything(tx: Tx, actor: Actor, asked: TicketFilters, shown: str) -> tuple[str, dict[str, Any], int]:
+    """The statement that shows all tickets of a list in its order, its parameters, and how many there are.
+
+    `shown` are its columns, in SQL. Meant for a unit of work that sees one moment: then the number is exact.
+    """
+    filters = asked.model_dump(include=set(TicketFilters.model_fields), exclude_unset=True)
+    total, _ = await _found(tx, actor, TicketsAsked(**filters, per_page=1))
+    where = store.conditions(asked, actor.workspace_id, tx.now)
+    if asked.search is None and asked.tags is None:
+        await store.walk_an_index(tx)
+    sought = None if asked.search is None else await _sought(tx, actor, asked.search)
+    return *store.everything(asked, where, sought, shown), total
 
 
 async def _sought(tx: Tx, actor: Actor, text: str) -> Sought:

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from ticketry.db.pool import Tx
-from ticketry.tickets.search.models import NOBODY, Cursor, Found, TicketsAsked
+from ticketry.tickets.search.models import NOBODY, Cursor, Found, TicketFilters, TicketsAsked
 from ticketry.tickets.search.rules import MOST_BYTES, MOST_PLAIN, MOST_WORDS, Search, Sought, whole_days
-from ticketry.tickets.store import ITEM_JSON
+from ticketry.tickets.written.store import ITEM_JSON
 
 COUNTED = ("status", "priority", "category", "assigned_to")
 """What tickets are counted by: a list narrowed by these alone has its total without looking at a ticket."""
@@ -52,7 +52,7 @@ class _Sum:
         self.params |= params
 
 
-def _facets(asked: TicketsAsked, where: Conditions, prefix: str, nothing: str) -> None:
+def _facets(asked: TicketFilters, where: Conditions, prefix: str, nothing: str) -> None:
     """The conditions on what tickets are counted by; `nothing` says how an empty one is written."""
     for name in COUNTED:
         values = getattr(asked, name)
@@ -66,7 +66,7 @@ def _facets(asked: TicketsAsked, where: Conditions, prefix: str, nothing: str) -
         where.add(test, **{name: chosen[0] if len(known) == 1 else chosen})
 
 
-def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditions:
+def conditions(asked: TicketFilters, workspace_id: str, now: datetime) -> Conditions:
     """The list's filters on the table of tickets `t`, without those on what stands beside it."""
     where = Conditions(workspace_id, now)
     _facets(asked, where, "t", "IS NULL")
@@ -85,13 +85,13 @@ def conditions(asked: TicketsAsked, workspace_id: str, now: datetime) -> Conditi
     return where
 
 
-def beside(asked: TicketsAsked) -> list[str]:
+def beside(asked: TicketFilters) -> list[str]:
     """The filters on the words and tags that stand beside a ticket."""
     words = ["w.words @@ %(query)s::tsquery"] if asked.search is not None else []
     return words + (["w.tags @> %(tags)s::text[]"] if asked.tags else [])
 
 
-def order(asked: TicketsAsked) -> str:
+def order(asked: TicketFilters) -> str:
     direction = asked.sort_order.upper()
     empty_last = " NULLS LAST" if asked.sort_by == "due_date" else ""
     return f"t.{asked.sort_by} {direction}{empty_last}, t.id {direction}"
@@ -159,6 +159,25 @@ async def found_beside(tx: Tx, asked: TicketsAsked, where: Conditions, sought: S
     items = f"""SELECT {ITEM_JSON} FROM tickets t WHERE t.workspace_id = %(workspace_id)s
         AND t.id = ANY(ARRAY({chosen})) ORDER BY {order(asked)}"""
     return Found.of(await tx.one(f"WITH {ctes} SELECT (SELECT count(*) FROM {kept}), ARRAY({items})", params))
+
+
+def everything(
+    asked: TicketFilters, where: Conditions, sought: Sought | None, shown: str
+) -> tuple[str, dict[str, Any]]:
+    """The statement that shows all tickets of a list in its order, and its parameters. `shown` are its columns."""
+    tests, found, source = " AND ".join(beside(asked)), "", "tickets t"
+    if tests:
+        found = f"""WITH found AS MATERIALIZED (SELECT w.ticket_id AS id FROM ticket_words w
+            WHERE w.workspace_id = %(workspace_id)s AND {tests}) """
+        source = "found f JOIN tickets t ON t.workspace_id = %(workspace_id)s AND t.id = f.id"
+    more = f" AND ({MISSED} IS TRUE OR {OVERDUE})" if asked.sla_breach == "true" else ""
+    query = f"{found}SELECT {shown} FROM {source} WHERE {where.text}{more} ORDER BY {order(asked)}"
+    return query, {**where.params, "query": sought and sought.query, "tags": asked.tags}
+
+
+async def walk_an_index(tx: Tx) -> None:
+    """From now on this unit finds tickets in the order asked for, rather than sort all of them before the first."""
+    await tx.execute("SELECT set_config('enable_sort', 'off', true)")
 
 
 def _only(asked: TicketsAsked, names: set[str]) -> bool:

@@ -17,7 +17,7 @@ from ticketry.tickets.search.store import (
     place_params,
     places,
 )
-from ticketry.tickets.store import ITEM_JSON
+from ticketry.tickets.written.store import ITEM_JSON
 
 FOLDED_AT_ONCE = 10_000
 """So that a backlog, however long, is worked off in pieces that no time limit cuts short."""
