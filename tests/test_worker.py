@@ -8,7 +8,8 @@ from conftest import House
 
 from ticketry.db.pool import make_pool
 from ticketry.settings import load
-from ticketry.web.resources import Resources
+from ticketry.web.news import News
+from ticketry.web.resources import Resources, make_resources
 from ticketry.worker import make_queue
 
 
@@ -22,7 +23,7 @@ def run_task(house: House, name: str) -> None:
     async def work() -> None:
         settings = load({"database_url": house.database_url}, {})
         async with make_pool(house.database_url, 2) as pool:
-            queue = make_queue(Resources(pool, house.clock, settings))
+            queue = make_queue(Resources(pool, house.clock, settings, News(house.database_url)))
             async with queue.open_async():
                 await queue.tasks[name](timestamp=0)
 
@@ -58,5 +59,5 @@ def test_jobs_of_a_dead_process_are_done_by_others(house: House) -> None:
 
 def test_no_timer_waits_for_another(house: House) -> None:
     """A lock that a killed process holds would keep alarms from ringing for longer than the promised minute."""
-    queue = make_queue(Resources(make_pool(house.database_url, 2), house.clock, load({"database_url": "x"}, {})))
+    queue = make_queue(make_resources(load({"database_url": house.database_url}, {}), house.clock))
     assert {task.lock for task in queue.tasks.values()} == {None}

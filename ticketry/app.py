@@ -17,7 +17,7 @@ from ticketry.accounts.users import api as users_api
 from ticketry.accounts.workspaces import api as workspaces_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
-from ticketry.db.pool import make_pool
+from ticketry.feed import api as feed_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
 from ticketry.tickets import api as tickets_api
@@ -25,7 +25,7 @@ from ticketry.tickets.comments import api as comments_api
 from ticketry.tickets.promises import api as promises_api
 from ticketry.web import health, problems
 from ticketry.web.middleware import Edge
-from ticketry.web.resources import Resources
+from ticketry.web.resources import make_resources
 from ticketry.worker import running_worker
 
 DESCRIPTION = """Open, work, close and reopen support tickets from your own programs.
@@ -40,6 +40,7 @@ ROUTERS = (
     tickets_api.router,
     comments_api.router,
     promises_api.router,
+    feed_api.router,
     policies_api.router,
     contacts_api.router,
     users_api.router,
@@ -50,14 +51,14 @@ ROUTERS = (
 
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     """The application. `settings.database_url` names a migrated database."""
-    assert settings.database_url is not None
-    house = Resources(make_pool(settings.database_url, settings.pool_size), clock, settings)
+    house = make_resources(settings, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await house.pool.open()
             stack.push_async_callback(house.pool.close)
+            stack.push_async_callback(house.news.end)
             if settings.run_worker:
                 await stack.enter_async_context(running_worker(house))
             _calm_collector()

@@ -26,6 +26,7 @@ from ticketry.db.embedded import EmbeddedServer
 from ticketry.db.embedded_host import command_line, locked
 from ticketry.settings import Settings
 from ticketry.web.health import MULTIPROCESS
+from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
 
@@ -104,8 +105,10 @@ class ApiServer(uvicorn.Server):
     """uvicorn's server, which tells when it answers and leaves the signals to us."""
 
     def __init__(self, settings: Settings, on_ready: Callable[[], None]) -> None:
+        app = create_app(settings)
+        self.house: Resources = app.state.resources
         config = uvicorn.Config(
-            create_app(settings),
+            app,
             loop="uvloop",
             http=BoundedProtocol,
             ws="none",
@@ -124,6 +127,11 @@ class ApiServer(uvicorn.Server):
         """Ends when requests are answered."""
         await super().startup(sockets)
         self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who waits for news gets his answer now; other requests in flight finish."""
+        await self.house.news.end()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

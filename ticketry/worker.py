@@ -14,6 +14,8 @@ import structlog
 from procrastinate.jobs import Status
 
 from ticketry.db.pool import unit
+from ticketry.feed.jobs import relay
+from ticketry.feed.service import Subscriber
 from ticketry.tickets.promises import jobs as promises
 from ticketry.tickets.search.store import FOLDED_AT_ONCE, fold_counts
 from ticketry.web import idempotency, limits
@@ -32,6 +34,10 @@ ROUNDS = 3
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_SECONDS = "* * * * * */10"
 EVERY_HOUR = "7 * * * *"
+
+
+SUBSCRIBERS: tuple[Subscriber, ...] = ()
+"""Who is given every event, in the relay's transaction."""
 
 
 def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
@@ -108,7 +114,8 @@ def make_queue(house: Resources) -> procrastinate.App:
     return queue
 
 
-async def _work(queue: procrastinate.App, connected: asyncio.Event) -> None:
+async def _jobs(house: Resources, connected: asyncio.Event) -> None:
+    queue = make_queue(house)
     async with queue.open_async():
         connected.set()
         await queue.run_worker_async(
@@ -125,16 +132,16 @@ def _cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def run(house: Resources, connected: asyncio.Event) -> None:
+async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Works until cancelled. When the database goes away it waits and comes back."""
     while not _cancelled():
         reason = "it ended"
         try:
-            await _work(make_queue(house), connected)
+            await work()
         except Exception as error:
             reason = " ".join(str(error).split())
         if not _cancelled():
-            log.warning("worker interrupted; trying again", reason=reason)
+            log.warning("interrupted; trying again", work=name, reason=reason)
             await asyncio.sleep(PAUSE)
 
 
@@ -142,14 +149,18 @@ async def run(house: Resources, connected: asyncio.Event) -> None:
 async def running_worker(house: Resources) -> AsyncIterator[None]:
     """A worker beside whatever the block does."""
     connected = asyncio.Event()
-    task = asyncio.create_task(run(house, connected))
+    work: dict[str, Callable[[], Awaitable[None]]] = {
+        "jobs": lambda: _jobs(house, connected),
+        "relay": lambda: relay(house, SUBSCRIBERS),
+    }
+    tasks = [asyncio.create_task(_keep_going(name, one)) for name, one in work.items()]
     try:
         yield
     finally:
         # A pool that is just opening swallows the cancellation and leaves tasks behind, for which the loop would wait.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(connected.wait(), GRACE)
-        await _end(task)
+        await asyncio.gather(*(_end(task) for task in tasks))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

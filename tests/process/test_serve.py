@@ -39,6 +39,28 @@ def test_the_first_start_and_the_next(start: Any, folder: Path) -> None:
         assert client.get("/v1/tickets/TICK-1").json()["data"]["status"] == "closed"
 
 
+def test_who_waits_for_news_does_not_hold_up_the_end(start: Any, folder: Path) -> None:
+    """A long poll is answered when the server is told to stop, long before its time."""
+    server = start("--data-dir", str(folder / "data")).ready()
+    answers: list[Any] = []
+
+    def wait() -> None:
+        with server.client(server.key()) as client:
+            answers.append(client.get("/v1/events", params={"wait": 30}).json())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    listening = "SELECT FROM pg_stat_activity WHERE application_name = 'ticketry news'"
+    with psycopg.connect(embedded_url(folder / "data"), autocommit=True) as watch:
+        assert eventually(lambda: watch.execute(listening).rowcount > 0)
+    asked = time.monotonic()
+    server.signal(signal.SIGTERM)
+    assert server.stopped() == 0
+    assert time.monotonic() - asked < 15
+    thread.join(20)
+    assert answers == [{"data": [], "meta": {"next_after": None, "has_more": False}}]
+
+
 def _blocked_close(server: Any, key: str, url: str, answers: list[Any]) -> tuple[psycopg.Connection, threading.Thread]:
     """A close that waits for a row which we hold."""
     with server.client(key) as client:

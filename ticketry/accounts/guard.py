@@ -154,9 +154,15 @@ class GuardedRoute(APIRoute):
                 request = body.StrictRequest(request.scope, body.bounded(request.receive, house.settings.body_limit))
                 await body.check(request, house.settings.body_limit)
                 if repeatable and IDEMPOTENCY_HEADER in request.headers:
-                    return await once(request, Claim.of(request, actor, await request.body()), inner)
+                    claim = Claim.of(request, actor, await request.body())
+                    answer = await once(request, claim, inner)
+                    house.news.written.set()
+                    return answer
             async with unit(house.pool, house.clock(), atomic=atomic) as tx:
                 request.state.tx = tx
-                return await inner(request)
+                answer = await inner(request)
+            if not reads:
+                house.news.written.set()
+            return answer
 
         return handle

@@ -7,10 +7,9 @@ import structlog
 from ticketry.commands.logs import configure_logging
 from ticketry.core.clock import system_clock
 from ticketry.db.migrate import migrate
-from ticketry.db.pool import make_pool
 from ticketry.serving import Stop, database_of
 from ticketry.settings import Settings
-from ticketry.web.resources import Resources
+from ticketry.web.resources import make_resources
 from ticketry.worker import running_worker
 
 log = structlog.get_logger()
@@ -25,7 +24,6 @@ def run(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, stop: Stop) -> None:
-    assert settings.database_url is not None
     over, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def obey() -> None:
@@ -34,8 +32,8 @@ async def _work(settings: Settings, stop: Stop) -> None:
     stop.listener = obey
     if stop.asked:
         obey()
-    pool = make_pool(settings.database_url, settings.pool_size)
-    async with pool, running_worker(Resources(pool, system_clock, settings)):
+    house = make_resources(settings, system_clock)
+    async with house.pool, running_worker(house):
         log.info("worker runs")
         await over.wait()
     stop.listener = None

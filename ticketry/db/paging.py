@@ -15,10 +15,11 @@ def _digits(value: object) -> object:
     return value
 
 
-PageNumber = Annotated[
-    int, Field(ge=1, le=1_000_000_000, description="Page, counted from 1."), BeforeValidator(_digits)
-]
-PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page."), BeforeValidator(_digits)]
+whole_number = BeforeValidator(_digits)
+"""Metadata for a query parameter that is a whole number, written in plain digits."""
+
+PageNumber = Annotated[int, Field(ge=1, le=1_000_000_000, description="Page, counted from 1."), whole_number]
+PerPage = Annotated[int, Field(ge=1, le=100, description="Items a page."), whole_number]
 
 
 class PageIn(BaseModel):

@@ -124,6 +124,11 @@ class Tx:
         given: Any = params
         return await cursor.execute(text, [given[place] for place in places], binary=True)
 
+    async def rest(self) -> None:
+        """Gives the connection back until the next statement, for a unit that is not atomic and has to wait."""
+        assert not self._atomic
+        await self.close(None)
+
     async def close(self, error: BaseException | None) -> None:
         """Ends the unit: commits, or rolls back when `error` is given, and gives the connection back."""
         if self._conn is None:

@@ -26,11 +26,14 @@ EventType = Literal[
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """A fact about to be recorded. `data` is JSON text, made once and used for the row and for whoever reads it."""
+    """A fact about to be recorded. `data` is JSON text, made once and used for the row and for whoever reads it.
+
+    One without a `ticket_id` is about the workspace.
+    """
 
     id: str
     type: EventType
-    ticket_id: str
+    ticket_id: str | None
     actor: Actor
     at: datetime
     data: str
@@ -45,12 +48,12 @@ class EventActor(BaseModel):
 
 
 class Event(BaseModel):
-    """One thing that happened to a ticket."""
+    """One thing that happened, to a ticket or (without `ticket_id`) to something else of the workspace."""
 
     event_id: str = Field(examples=["evt_01jhq3v9m4e5x8y7z6w5v4u3t2"])
     event_type: EventType
     timestamp: Instant
-    ticket_id: str
+    ticket_id: str | None
     actor: EventActor
     data: dict[str, Any] = Field(
         description="`ticket` as it stood after the change, `changes` as `{field: {from, to}}`, and what the type adds."

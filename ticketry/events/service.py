@@ -24,3 +24,8 @@ async def history(tx: Tx, actor: Actor, ticket_id: str, asked: PageIn) -> Page[E
     """What happened to a ticket, oldest first."""
     events = await store.history(tx, actor.workspace_id, ticket_id, asked)
     return page_of(events, await store.count(tx, actor.workspace_id, ticket_id), asked)
+
+
+async def tell(tx: Tx, kind: EventType, actor: Actor, **details: Any) -> None:
+    """Records a fact about the workspace that concerns no ticket."""
+    await store.insert(tx, NewEvent(mint("evt"), kind, None, actor, tx.now, to_json(details).decode()))

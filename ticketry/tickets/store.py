@@ -59,8 +59,9 @@ async def insert(tx: Tx, ticket: Ticket, events: Sequence[NewEvent]) -> None:
     places = ", ".join(f"%({name})s" for name in _INSERTED)
     await tx.execute(
         f"""WITH made AS (
-                INSERT INTO tickets (workspace_id, {columns}) VALUES (%(workspace_id)s, {places})
-                RETURNING workspace_id, id)
+                INSERT INTO tickets (workspace_id, last_transaction, {columns})
+                VALUES (%(workspace_id)s, feed_now(), {places})
+                RETURNING workspace_id, id, last_transaction)
             {recording}""",
         {
             **_adapted({name: getattr(ticket, name) for name in _INSERTED}),
@@ -76,9 +77,10 @@ def _change_text(columns: tuple[str, ...], recording: str, *more: str) -> str:
     ctes = "".join(f", {cte}" for cte in more)
     return f"""
         WITH changed AS (
-            UPDATE tickets SET {assignments(columns)}, version = version + 1
+            UPDATE tickets SET {assignments(columns)}, version = version + 1,
+                last_transaction = greatest(last_transaction, feed_now())
             WHERE workspace_id = %(workspace_id)s AND id = %(ticket_id)s AND version = %(version)s
-            RETURNING workspace_id, id){ctes}
+            RETURNING workspace_id, id, last_transaction){ctes}
         {recording}"""
 
 

@@ -8,18 +8,27 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool
+from ticketry.db.pool import Pool, make_pool
 from ticketry.settings import Settings
+from ticketry.web.news import News
 
 
 @dataclass(slots=True)
 class Resources:
-    """The pool, the clock and the settings of one API process; `caches` holds what may be forgotten at any time."""
+    """The pool, the clock and the settings of one process; `caches` holds what may be forgotten at any time."""
 
     pool: Pool
     clock: Clock
     settings: Settings
+    news: News
     caches: dict[str, Any] = field(default_factory=dict)
+
+
+def make_resources(settings: Settings, clock: Clock) -> Resources:
+    """The resources of a process; the pool is not open yet. `settings.database_url` names a migrated database."""
+    assert settings.database_url is not None
+    pool = make_pool(settings.database_url, settings.pool_size)
+    return Resources(pool, clock, settings, News(settings.database_url))
 
 
 def resources(request: Request) -> Resources:

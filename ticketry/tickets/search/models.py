@@ -2,56 +2,26 @@
 
 import base64
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from ticketry.core.fields import NO_NUL, Instant, check_storable, parse_instant
+from ticketry.core.lists import comma_separated
 from ticketry.db.paging import Meta, PageIn
 from ticketry.tickets.models import Status, TicketItem
 
 SortBy = Literal["created_at", "updated_at", "due_date", "priority"]
 NOBODY = "none"
-_MOST = 50
-
-
-def _list_of(allowed: tuple[str, ...] | None, limit: int) -> Callable[[object], object]:
-    """A comma-separated parameter, given once or more often, as a list of values that are allowed."""
-
-    def split(value: object) -> object:
-        given = [value] if isinstance(value, str) else value
-        if not isinstance(given, list):
-            return value
-        parts = list(dict.fromkeys(part.strip() for text in given for part in str(text).split(",")))
-        if len(parts) > _MOST or not all(1 <= len(part) <= limit for part in parts):
-            raise PydanticCustomError("list", "must be 1 to {most} values, separated by commas", {"most": _MOST})
-        for part in parts:
-            check_storable(part)
-            if allowed and part not in allowed:
-                raise PydanticCustomError(
-                    "enum", "{part} is none of {allowed}", {"part": part, "allowed": ", ".join(allowed)}
-                )
-        return parts
-
-    return split
-
-
-def _schema(allowed: tuple[str, ...] | None, limit: int = 100) -> WithJsonSchema:
-    one = "|".join(allowed) if allowed else rf"[^,\u0000]{{1,{limit}}}"
-    return WithJsonSchema({"type": "string", "pattern": rf"^({one})(,({one}))*$"})
-
-
 _STATES: tuple[str, ...] = get_args(Status)
-_PRIORITIES = ("1", "2", "3", "4")
-Statuses = Annotated[list[str] | None, BeforeValidator(_list_of(_STATES, 100)), _schema(_STATES)]
-Priorities = Annotated[list[str] | None, BeforeValidator(_list_of(_PRIORITIES, 1)), _schema(_PRIORITIES)]
-Words = Annotated[list[str] | None, BeforeValidator(_list_of(None, 100)), _schema(None)]
-Ids = Annotated[list[str] | None, BeforeValidator(_list_of(None, 64)), _schema(None, 64)]
-TagList = Annotated[list[str] | None, BeforeValidator(_list_of(None, 50)), _schema(None, 50)]
+Statuses = Annotated[list[str] | None, *comma_separated(_STATES)]
+Priorities = Annotated[list[str] | None, *comma_separated(("1", "2", "3", "4"))]
+Words = Annotated[list[str] | None, *comma_separated(None)]
+Ids = Annotated[list[str] | None, *comma_separated(None, 64)]
+TagList = Annotated[list[str] | None, *comma_separated(None, 50)]
 Flag = Annotated[Literal["true", "false"] | None, Field(description="`true` or `false`.")]
 
 
