@@ -32,7 +32,24 @@ class Settings(BaseModel):
     workers: int = Field(1, ge=1, le=64, description="API processes.")
     run_worker: bool = Field(True, description="Whether API processes also do background work.")
     pool_size: int = Field(12, ge=2, le=200, description="Database connections of one API process at the most.")
-    body_limit: int = Field(1_048_576, ge=16_384, description="Largest request body, bytes.")
+    upload_limit: int = Field(26_214_400, ge=1, le=5_000_000_000, description="Largest attachment, bytes.")
+    files_dir: Path | None = Field(
+        None, description="Folder of the attachments, if no bucket is named; by default `files` in the data folder."
+    )
+    s3_bucket: str | None = Field(
+        None, min_length=1, description="Bucket of the attachments in an S3-compatible store."
+    )
+    s3_endpoint: str | None = Field(
+        None, pattern="^https?://", description="Address of the S3-compatible store; unset is that of AWS."
+    )
+    s3_region: str | None = Field(None, min_length=1, description="Region of the bucket.")
+    s3_access_key_id: str | None = Field(
+        None, description="Who we are for the S3-compatible store.", json_schema_extra={"secret": True}
+    )
+    s3_secret_access_key: str | None = Field(
+        None, description="Our secret for the S3-compatible store.", json_schema_extra={"secret": True}
+    )
+    body_limit: int = Field(1_048_576, ge=16_384, description="Largest request body, bytes; a file has its own.")
     address_limit: int | None = Field(
         None, ge=1, description="Requests a minute without a valid key from one address; unset is unlimited."
     )
@@ -65,11 +82,19 @@ def sources(options: Mapping[str, Any], environment: Mapping[str, str]) -> dict[
     return {name: hit for name, hit in found.items() if hit is not None}
 
 
+def _with_folder(settings: Settings) -> Settings:
+    """Attachments lie in the data folder, unless it is not used: then somebody has to say where."""
+    unused = settings.database_url is not None and "data_dir" not in settings.model_fields_set
+    if settings.files_dir is not None or settings.s3_bucket is not None or unused:
+        return settings
+    return settings.model_copy(update={"files_dir": settings.data_dir / "files"})
+
+
 def load(options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings in force. Raises `OperatorError` with one line that names the wrong setting."""
     given = sources(options or {}, os.environ if environment is None else environment)
     try:
-        return Settings(**{name: value for name, (value, _) in given.items()})
+        return _with_folder(Settings(**{name: value for name, (value, _) in given.items()}))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

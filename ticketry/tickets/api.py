@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from pydantic_core import to_json
 
 from ticketry.accounts.guard import GuardedRoute, Unit, needs, one_statement
+from ticketry.attachments.models import Attachment
 from ticketry.core.actor import Actor
 from ticketry.core.fields import NO_NUL
 from ticketry.db.paging import Page, PageIn
@@ -104,6 +105,12 @@ async def list_resolutions(actor: Reader, tx: Unit, reference: Reference, asked:
 async def list_events(actor: Reader, tx: Unit, reference: Reference, asked: Asked) -> Response:
     """The ticket's history, oldest first."""
     return json_answer((await service.history(tx, actor, reference, asked)).model_dump_json())
+
+
+@router.get("/{ticket_id}/attachments", response_model=Page[Attachment], responses=errors(404, 422))
+async def list_attachments(actor: Reader, tx: Unit, reference: Reference, asked: Asked) -> Response:
+    """The files of the ticket and of its comments, oldest first."""
+    return json_answer((await service.files(tx, actor, reference, asked)).model_dump_json())
 
 
 @router.get("", response_model=TicketPage, responses=errors(422))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ticketry.attachments.models import AttachmentIds
 from ticketry.core.fields import (
     LARGEST_FLOAT,
     NO_NUL,
@@ -120,6 +121,7 @@ class TicketIn(StrictModel):
     tags: Tags | None = None
     custom_fields: CustomFields | None = None
     metadata: Metadata | None = None
+    attachment_ids: AttachmentIds | None = None
 
 
 class TicketPatch(StrictModel):

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from ticketry.accounts.users import service as users
+from ticketry.attachments import service as attachments
+from ticketry.attachments.models import Attachment
 from ticketry.contacts import service as contacts
 from ticketry.core.actor import Actor, system
 from ticketry.core.errors import Busy, NotFound, ValidationFailed
@@ -65,22 +67,42 @@ async def changing(
 
 
 async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | None = None) -> Ticket:
-    """Opens a ticket. Raises `ValidationFailed` if the contact or the assignee is not there."""
+    """Opens a ticket. Raises `ValidationFailed` if the contact, the assignee or a file is not there."""
     given = body.model_dump(include={"contact_id", "assigned_to"})
-    await _check_references(tx, actor, given)
+    wrong = await _wrong_references(tx, actor, given)
+    files = await _files(tx, actor, body, wrong)
+    if wrong:
+        raise ValidationFailed(*wrong)
     number = await store.next_number(tx, actor.workspace_id)
     traits = Traits(body.category, body.tags or [], body.contact_id, body.priority or 3)
     policy = await policies.chosen(tx, actor.workspace_id, traits)
     ticket = _opened(tx, actor, body, policy, number=number, follow_up_of=follow_up_of)
     ticket = replace(ticket, assigned_name=given["assigned_name"])
     as_json = rules.as_json(ticket, tx.now)
-    facts = [events.fact("ticket.created", actor, ticket.id, tx.now, as_json, changes={})]
+    shown = [one.item() for one in files]
+    facts = [events.fact("ticket.created", actor, ticket.id, tx.now, as_json, changes={}, attachments=shown)]
     if ticket.assigned_to is not None:
         names = ("assigned_to", "assigned_name")
         changes = {name: {"from": None, "to": getattr(ticket, name)} for name in names}
         facts.append(events.fact("ticket.assigned", actor, ticket.id, tx.now, as_json, changes=changes))
     await store.insert(tx, ticket, facts)
+    await attachments.attach(tx, actor.workspace_id, files, ticket_id=ticket.id, contact_id=_customer(actor))
     return ticket
+
+
+async def _files(tx: Tx, actor: Actor, body: TicketIn, wrong: list[dict[str, str]]) -> list[Attachment]:
+    """The files that a new ticket is to have; what is wrong with them is added to `wrong`."""
+    try:
+        picked = await attachments.pick(tx, actor.workspace_id, body.attachment_ids)
+        attachments.check_fit(picked, body.attachment_ids, _customer(actor), body.contact_id)
+    except ValidationFailed as error:
+        wrong += error.errors
+        return []
+    return picked
+
+
+def _customer(actor: Actor) -> str | None:
+    return actor.id if actor.type == "contact" else None
 
 
 def _opened(tx: Tx, actor: Actor, body: TicketIn, policy: Policy, *, number: int, follow_up_of: str | None) -> Ticket:
@@ -88,7 +110,7 @@ def _opened(tx: Tx, actor: Actor, body: TicketIn, policy: Policy, *, number: int
     status = body.status or "new"
     if status == "new" and body.assigned_to is not None:
         status = "open"
-    given: dict[str, Any] = body.model_dump(exclude={"priority", "status"}, exclude_none=True)
+    given: dict[str, Any] = body.model_dump(exclude={"priority", "status", "attachment_ids"}, exclude_none=True)
     clock = sla.start(policy, tx.now, priority, status)
     return Ticket(
         workspace_id=actor.workspace_id,
@@ -171,7 +193,8 @@ async def update(tx: Tx, actor: Actor, reference: str, body: TicketPatch, if_mat
     """Changes the fields given; `status` closes and reopens by the same rules as those calls."""
     given: dict[str, Any] = body.model_dump(exclude_unset=True)
     note = given.pop("internal_note", None)
-    await _check_references(tx, actor, given)
+    if wrong := await _wrong_references(tx, actor, given):
+        raise ValidationFailed(*wrong)
 
     async def attempt(old: Ticket) -> Ticket | None:
         new = rules.update(old, await policy_of(tx, old), _complete(old, given), tx.now)
@@ -186,7 +209,7 @@ async def update(tx: Tx, actor: Actor, reference: str, body: TicketPatch, if_mat
     return await changing(tx, actor, reference, if_match, attempt)
 
 
-async def _check_references(tx: Tx, actor: Actor, given: dict[str, Any]) -> None:
+async def _wrong_references(tx: Tx, actor: Actor, given: dict[str, Any]) -> list[dict[str, str]]:
     """The contact and the assignee must be there, and both are named if not; notes the assignee's name in `given`."""
     wrong: list[dict[str, str]] = []
     try:
@@ -199,8 +222,7 @@ async def _check_references(tx: Tx, actor: Actor, given: dict[str, Any]) -> None
             given["assigned_name"] = await _assignee_name(tx, actor, given["assigned_to"])
     except ValidationFailed as error:
         wrong += error.errors
-    if wrong:
-        raise ValidationFailed(*wrong)
+    return wrong
 
 
 async def _assignee_name(tx: Tx, actor: Actor, user_id: str | None) -> str | None:
@@ -242,6 +264,12 @@ async def resolutions(tx: Tx, actor: Actor, reference: str, asked: PageIn) -> Pa
     ticket = await get(tx, actor, reference)
     found = await store.resolutions(tx, actor.workspace_id, ticket.id, asked)
     return page_of(found, await store.count_resolutions(tx, actor.workspace_id, ticket.id), asked)
+
+
+async def files(tx: Tx, actor: Actor, reference: str, asked: PageIn) -> Page[Attachment]:
+    """The files of the ticket and of its comments, oldest first."""
+    ticket = await get(tx, actor, reference)
+    return await attachments.page_of_ticket(tx, actor.workspace_id, ticket.id, asked)
 
 
 async def history(tx: Tx, actor: Actor, reference: str, asked: PageIn) -> Page[Event]:

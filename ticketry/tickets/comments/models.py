@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from ticketry.attachments.models import AttachmentIds, AttachmentItem
 from ticketry.core.fields import Id, Instant, StrictModel, text
 
 Visibility = Literal["public", "internal"]
@@ -17,6 +18,7 @@ class CommentIn(StrictModel):
     visibility: Annotated[Visibility, Field(description="`internal` is never shown to customers.")] | None = "public"
     user_id: Id | None = Field(None, description="The user who says it.")
     contact_id: Id | None = Field(None, description="The customer who says it; always public.")
+    attachment_ids: AttachmentIds | None = None
 
 
 class Author(BaseModel):
@@ -36,3 +38,4 @@ class Comment(BaseModel):
     visibility: Visibility
     author: Author
     created_at: Instant
+    attachments: list[AttachmentItem] = Field([], description="The files that came with it.")

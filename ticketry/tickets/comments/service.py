@@ -5,6 +5,8 @@ from datetime import datetime
 
 from ticketry.accounts.users import service as users
 from ticketry.accounts.workspaces import service as workspaces
+from ticketry.attachments import service as attachments
+from ticketry.attachments.models import Attachment
 from ticketry.contacts import service as contacts
 from ticketry.core.actor import Actor
 from ticketry.core.errors import ValidationFailed, field_error
@@ -22,6 +24,9 @@ async def page(tx: Tx, actor: Actor, reference: str, only: Visibility | None, as
     """The comments of a ticket, oldest first; `only` one kind of them."""
     ticket = await tickets.get(tx, actor, reference)
     found = await store.page(tx, actor.workspace_id, ticket.id, only, asked)
+    files = await attachments.of_comments(tx, actor.workspace_id, [comment.id for comment in found])
+    for comment in found:
+        comment.attachments = files.get(comment.id, [])
     return page_of(found, await store.count(tx, actor.workspace_id, ticket.id, only), asked)
 
 
@@ -32,17 +37,35 @@ async def add(tx: Tx, actor: Actor, reference: str, body: CommentIn, if_match: s
     reopen window; after it the comment stands on a new ticket, linked by `follow_up_of`.
     """
     speaker = await _speaker(tx, actor, body)
+    files = await attachments.pick(tx, actor.workspace_id, body.attachment_ids)
+    customer = speaker.id if speaker.type == "contact" else None
     window = (await workspaces.get(tx, actor.workspace_id)).reopen_window_days
 
     async def attempt(old: Ticket) -> Comment | None:
         wanted = rules.effect(old, speaker.type == "contact", tx.now, window)
         if wanted == "follow_up":
             old, wanted = await _follow_up(tx, speaker, old), "none"
-        comment = _comment(speaker, old, body, ticket_rules.moment(old, tx.now))
+        attachments.check_fit(files, body.attachment_ids, customer, old.contact_id)
+        comment = _comment(speaker, old, body, files, ticket_rules.moment(old, tx.now))
         new = rules.commented(old, await tickets.policy_of(tx, old), comment, wanted, tx.now)
-        return comment if await tickets.record(tx, speaker, old, new, comment) else None
+        if not await tickets.record(tx, speaker, old, new, comment):
+            return None
+        await _attach(tx, actor, files, comment, customer)
+        return comment
 
     return await tickets.changing(tx, actor, reference, if_match, attempt)
+
+
+async def _attach(tx: Tx, actor: Actor, files: list[Attachment], comment: Comment, customer: str | None) -> None:
+    await attachments.attach(
+        tx,
+        actor.workspace_id,
+        files,
+        ticket_id=comment.ticket_id,
+        comment_id=comment.id,
+        visibility=comment.visibility,
+        contact_id=customer,
+    )
 
 
 async def _speaker(tx: Tx, actor: Actor, body: CommentIn) -> Actor:
@@ -60,7 +83,7 @@ async def _speaker(tx: Tx, actor: Actor, body: CommentIn) -> Actor:
     return actor
 
 
-def _comment(speaker: Actor, ticket: Ticket, body: CommentIn, at: datetime) -> Comment:
+def _comment(speaker: Actor, ticket: Ticket, body: CommentIn, files: list[Attachment], at: datetime) -> Comment:
     return Comment(
         id=mint("comment"),
         ticket_id=ticket.id,
@@ -68,6 +91,7 @@ def _comment(speaker: Actor, ticket: Ticket, body: CommentIn, at: datetime) -> C
         visibility=body.visibility or "public",
         author=tickets.author_of(speaker),
         created_at=at,
+        attachments=[one.item() for one in files],
     )
 
 

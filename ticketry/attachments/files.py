@@ -1,0 +1,176 @@
+"""Where the bytes lie: a folder of this machine, or any S3-compatible store. Nothing here knows the database."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+from ticketry.core.errors import TicketryError
+from ticketry.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore import GetResult  # a name for type checkers; the module does not hold it
+
+PIECE = 65_536
+"""Bytes read at a time."""
+LOCAL_PART = 1_048_576
+S3_PART = 5_242_880
+"""Bytes written at a time; S3 takes no smaller part."""
+MISSING = (FileNotFoundError,)
+_FULL = ("(os error 28)", "(os error 122)", "(os error 27)")
+"""No space, no quota, or larger than this process may write."""
+_PATIENCE = timedelta(seconds=30)
+_RETRIES = 3
+
+
+def storage_full() -> TicketryError:
+    """There is no room for the file."""
+    return TicketryError("storage_full", "The server has no room left for this file")
+
+
+def storage_unavailable() -> TicketryError:
+    """The file store does not answer, or not as it should."""
+    return TicketryError("storage_unavailable", "The file store cannot be reached at the moment", retry_after=5)
+
+
+def storage_not_set() -> TicketryError:
+    """Nobody has said where files are to lie."""
+    message = "This server keeps no files: set TICKETRY_FILES_DIR or TICKETRY_S3_BUCKET"
+    return TicketryError("storage_not_set", message)
+
+
+def _told(error: BaseError | OSError) -> TicketryError:
+    return storage_full() if any(sign in str(error) for sign in _FULL) else storage_unavailable()
+
+
+class Files:
+    """A file store. A file is written whole or not at all, and is found under its path alone."""
+
+    def __init__(self, store: ObjectStore, folder: Path | None) -> None:
+        self._store = store
+        self._folder = folder
+        self._part = S3_PART if folder is None else LOCAL_PART
+
+    async def write(self, path: str, pieces: AsyncIterator[bytes]) -> None:
+        """Stores a file, holding no more than a few parts of it in memory.
+
+        Whatever `pieces` raises is raised, and nothing is stored. Raises `storage_full` and `storage_unavailable`.
+        """
+        parts = _parts(pieces, self._part)
+        try:
+            first = await anext(parts, b"")
+            if len(first) < self._part:
+                await obstore.put_async(self._store, path, first, use_multipart=False)
+            else:
+                whole = _after(first, parts)
+                await obstore.put_async(self._store, path, whole, chunk_size=self._part, max_concurrency=1)
+            if self._folder is not None:
+                await asyncio.to_thread(_settle, self._folder / path)
+        except (BaseError, OSError) as error:
+            raise _told(error) from error
+
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a file from `start` up to `end` (not included), in pieces.
+
+        Ends when the store has answered: whether the file is there is known before the first piece is taken. Raises
+        `FileNotFoundError` and `storage_unavailable`.
+        """
+        options: Any = {"range": {"offset": start} if end is None else (start, end)}
+        try:
+            found = await obstore.get_async(self._store, path, options=options if start or end is not None else None)
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise _told(error) from error
+        return _pieces(found)
+
+    async def delete(self, path: str) -> None:
+        """Deletes a file, and what a process that died may have left of it. One that is not there is no error."""
+        try:
+            await obstore.delete_async(self._store, path)
+        except FileNotFoundError:
+            pass
+        except (BaseError, OSError) as error:
+            raise _told(error) from error
+        if self._folder is not None:
+            (self._folder / f"{path}#1").unlink(missing_ok=True)  # where a write lies until it is complete
+
+    async def check(self) -> None:
+        """Writes, reads and deletes a small file. Raises what goes wrong."""
+        path = f"check/{os.getpid()}"
+        await self.write(path, _after(b"Ticketry was here", None))
+        async for _ in await self.read(path):
+            pass
+        await self.delete(path)
+
+
+async def _pieces(found: "GetResult") -> AsyncIterator[bytes]:
+    async for piece in found.stream(min_chunk_size=PIECE):
+        yield bytes(piece)
+
+
+async def _parts(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """The same bytes in parts of at least `size`, but for the last."""
+    part = bytearray()
+    async for piece in pieces:
+        part += piece
+        if len(part) >= size:
+            yield bytes(part)
+            part.clear()
+    if part:
+        yield bytes(part)
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    yield first
+    if rest is not None:
+        async for part in rest:
+            yield part
+
+
+def _settle(path: Path) -> None:
+    """Waits until a file is on the disk under its name: its row must not outlive it, also when the power fails."""
+    for place, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+        handle = os.open(place, flags)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@lru_cache(maxsize=8)
+def open_files(settings: Settings) -> Files:
+    """The file store that the settings name, not yet asked for anything. Raises `storage_not_set`."""
+    if settings.s3_bucket is not None:
+        return Files(_s3(settings), None)
+    if settings.files_dir is None:
+        raise storage_not_set()
+    folder = settings.files_dir.expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Files(LocalStore(prefix=folder), folder)
+    except (BaseError, OSError) as error:
+        raise _told(error) from error
+
+
+def _s3(settings: Settings) -> ObjectStore:
+    given: dict[str, Any] = {
+        "bucket": settings.s3_bucket,
+        "endpoint": settings.s3_endpoint,
+        "region": settings.s3_region,
+        "access_key_id": settings.s3_access_key_id,
+        "secret_access_key": settings.s3_secret_access_key,
+    }
+    return S3Store(
+        **{name: value for name, value in given.items() if value is not None},
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": (settings.s3_endpoint or "").startswith("http://"), "timeout": _PATIENCE},
+        retry_config={"max_retries": _RETRIES, "retry_timeout": _PATIENCE},
+    )
