@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ticketry import __version__
-from ticketry.commands.declare import DatabaseUrl, DataDir, Env, GivenId, Quiet, Search, Workspace
+from ticketry.commands.declare import DatabaseUrl, DataDir, Env, GivenId, InsecureWebhooks, Quiet, Search, Workspace
 from ticketry.commands.declare import group as _group
 from ticketry.commands.declare import place as _place
 from ticketry.commands.declare import settings as _settings
@@ -73,6 +73,7 @@ def serve(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave background work to `ticketry worker`.")] = False,
+    allow_insecure_webhooks: InsecureWebhooks = False,
 ) -> None:
     """Start the server.
 
@@ -85,20 +86,26 @@ def serve(
     run(
         _settings(
             host=host, port=port, workers=workers, data_dir=data_dir, database_url=database_url,
-            run_worker=False if no_worker else None,
+            run_worker=False if no_worker else None, allow_insecure_webhooks=allow_insecure_webhooks or None,
         )
     )  # fmt: skip
 
 
 @app.command()
-def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+def worker(
+    data_dir: DataDir = None, database_url: DatabaseUrl = None, allow_insecure_webhooks: InsecureWebhooks = False
+) -> None:
     """Do background work, and only that.
 
     Runs beside servers that were started with --no-worker. Ctrl-C or SIGTERM stops it.
     """
     from ticketry.commands.worker import run
 
-    run(_settings(data_dir=data_dir, database_url=database_url))
+    run(
+        _settings(
+            data_dir=data_dir, database_url=database_url, allow_insecure_webhooks=allow_insecure_webhooks or None
+        )
+    )
 
 
 @app.command()

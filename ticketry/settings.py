@@ -53,6 +53,21 @@ class Settings(BaseModel):
     address_limit: int | None = Field(
         None, ge=1, description="Requests a minute without a valid key from one address; unset is unlimited."
     )
+    allow_insecure_webhooks: bool = Field(
+        False, description="Whether webhooks may use http and private addresses, on any port; for development only."
+    )
+    webhook_ports: str = Field(
+        "443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$", description="Ports that webhooks may be sent to, by comma."
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="File (PEM) of certificate authorities that webhooks trust beside those of the system."
+    )
+    webhook_timeout: float = Field(
+        30, gt=0, le=30, description="Seconds that a webhook's receiver has to answer; less than 30 is for tests."
+    )
+    webhook_concurrency: int = Field(
+        8, ge=1, le=100, description="Webhook deliveries sent to one endpoint at a time at the most."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     log_requests: bool = Field(False, description="Whether each request is logged.")
 

@@ -63,6 +63,14 @@ def one_statement(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+def sends(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks an endpoint that calls another server while its caller waits: no transaction may stay open meanwhile, so
+    it opens its own units, and no answer of it is kept for an `Idempotency-Key`.
+    """
+    endpoint.sends = True  # type: ignore[attr-defined]
+    return endpoint
+
+
 def scope_of(endpoint: Callable[..., Any]) -> Scope | None:
     """The scope that an endpoint's signature asks for."""
     for parameter in inspect.signature(endpoint, eval_str=True).parameters.values():
@@ -145,7 +153,7 @@ class GuardedRoute(APIRoute):
             raise TypeError(f"{self.endpoint.__name__} names no scope: every route is guarded")
         reads = (self.methods or set()) <= {"GET"}
         atomic = not (reads or getattr(self.endpoint, "one_statement", False))
-        repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"})
+        repeatable = bool((self.methods or set()) & {"POST", "PUT", "PATCH"}) and not hasattr(self.endpoint, "sends")
 
         async def handle(request: Request) -> Response:
             house = resources(request)

@@ -20,6 +20,12 @@ DatabaseUrl = Annotated[
         show_default=False,
     ),
 ]
+InsecureWebhooks = Annotated[
+    bool,
+    typer.Option(
+        "--allow-insecure-webhooks", help="Let webhooks use http and private addresses: for development only."
+    ),
+]
 Workspace = Annotated[
     str | None,
     typer.Option(help="Id or name of the workspace [default: your agency's own].", show_default=False),

@@ -21,6 +21,7 @@ EventType = Literal[
     "ticket.rated",
     "ticket.sla_warning",
     "ticket.sla_breached",
+    "webhook.disabled",
 ]
 
 

@@ -1,0 +1,1 @@
+"""The dispatcher: sends what is due, in order, and lets nobody hold up the others."""

@@ -1,0 +1,1 @@
+"""Webhook endpoints: who wants to be told what, where."""
