@@ -7,11 +7,13 @@ else from the file that `TICKETRY_NAME_FILE` names (for secrets), else it has it
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from ticketry.core.errors import OperatorError
+from ticketry.core.fields import check_email
 
 PREFIX = "TICKETRY_"
 
@@ -68,8 +70,38 @@ class Settings(BaseModel):
     webhook_concurrency: int = Field(
         8, ge=1, le=100, description="Webhook deliveries sent to one endpoint at a time at the most."
     )
+    smtp_host: str | None = Field(
+        None, min_length=1, description="SMTP server that mail is sent through; unset keeps all mail in the outbox."
+    )
+    smtp_port: int | None = Field(
+        None, ge=1, le=65535, description="Its port; unset is 587 with starttls, 465 with tls, 25 with none."
+    )
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the way to it is encrypted; starttls is never left out, none is for the same machine.",
+    )
+    smtp_user: str | None = Field(None, description="Name to sign in with; unset does not sign in.")
+    smtp_password: str | None = Field(
+        None, description="Password to sign in with.", json_schema_extra={"secret": True}
+    )
+    smtp_timeout: int = Field(30, ge=1, le=300, description="Seconds that each answer of the SMTP server may take.")
+    smtp_ca_file: Path | None = Field(
+        None, description="Certificates to trust for the SMTP server (PEM) instead of the system's."
+    )
+    mail_sender: str | None = Field(
+        None,
+        validate_default=True,
+        description="Sender address of workspaces that have none of their own; needed with smtp_host.",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     log_requests: bool = Field(False, description="Whether each request is logged.")
+
+    @field_validator("mail_sender")
+    @classmethod
+    def _a_sender(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("smtp_host") is not None:
+            raise PydanticCustomError("sender", "must be set when smtp_host is: mail needs a sender")
+        return value if value is None else check_email(value)
 
 
 def is_secret(name: str) -> bool:
@@ -113,4 +145,5 @@ def load(options: Mapping[str, Any] | None = None, environment: Mapping[str, str
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise OperatorError(f"setting {name} (from {given[name][1]}): {first['msg']}") from None
+        source = given[name][1] if name in given else "default"
+        raise OperatorError(f"setting {name} (from {source}): {first['msg']}") from None

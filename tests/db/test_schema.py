@@ -7,7 +7,7 @@ import pytest
 from conftest import House
 from kit import close
 
-NOT_OF_A_TENANT = {"agencies", "workspaces", "rate_counters", "feed_cluster"}
+NOT_OF_A_TENANT = {"agencies", "workspaces", "rate_counters", "feed_cluster", "secrets"}
 FOREIGN = ("procrastinate_", "_yoyo", "yoyo_")
 
 
