@@ -17,6 +17,7 @@ from ticketry.accounts.users import api as users_api
 from ticketry.accounts.workspaces import api as workspaces_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
+from ticketry.erasure import api as erasure_api
 from ticketry.feed import api as feed_api
 from ticketry.settings import Settings
 from ticketry.sla.policies import api as policies_api
@@ -43,6 +44,7 @@ ROUTERS = (
     feed_api.router,
     policies_api.router,
     contacts_api.router,
+    erasure_api.router,
     users_api.router,
     keys_api.router,
     workspaces_api.router,

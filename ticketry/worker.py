@@ -14,6 +14,7 @@ import structlog
 from procrastinate.jobs import Status
 
 from ticketry.db.pool import unit
+from ticketry.erasure import runs as erasures
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
 from ticketry.tickets.promises import jobs as promises
@@ -99,6 +100,20 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def close_resolved(timestamp: int) -> None:
         """Close tickets that have been resolved for as long as their workspace allows."""
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
+
+    @queue.periodic(cron=EVERY_TEN_SECONDS)
+    @queue.task(name="finish_erasures", queueing_lock="finish_erasures")
+    @alone
+    async def finish_erasures(timestamp: int) -> None:
+        """Go on with erasures whose process died, or that were too long for one request."""
+        log.debug("finished erasures", erasures=await erasures.finish_all(house))
+
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="erase_old_tickets", queueing_lock="erase_old_tickets")
+    @alone
+    async def erase_old_tickets(timestamp: int) -> None:
+        """Erase the texts of tickets that were closed for as long as their workspace keeps them."""
+        log.debug("erased old tickets", workspaces=await erasures.retain(house))
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from ticketry.core.actor import ActorType
 from ticketry.core.fields import Instant
 
-Stage = Literal["settling", "tickets", "elsewhere", "loose", "answers", "words", "ending", "done"]
+Stage = Literal["settling", "tickets", "elsewhere", "loose", "answers", "words", "files", "ending", "done"]
 """What an erasure does next; they come in this order."""
 
 
@@ -20,6 +20,9 @@ class Counts(BaseModel):
     comments: int = 0
     resolutions: int = 0
     events: int = 0
+    mails: int = Field(0, description="Mails sent and received, and attempts to send them.")
+    deliveries: int = Field(0, description="What receivers of webhooks answered.")
+    files: int = Field(0, description="Attachments, deleted from the file store.")
     answers: int = Field(0, description="Stored answers of requests with an `Idempotency-Key`.")
 
 

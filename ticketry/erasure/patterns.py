@@ -43,7 +43,7 @@ def _letter(char: str) -> str:
         f"&#x{ord(char):x};",
         f"&{html.entities.codepoint2name.get(ord(char), 'none')};",
     }
-    if char in "\"\\/":
+    if char in '"\\/':
         forms.add(f"\\{char}")
     if char == "'":
         forms |= {"&apos;", "’"}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows", "event"]
+Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows", "event", "file"]
 """How a column is erased, on a ticket whose texts go / on any other that mentions the person:
 
 - `words`: all of it goes / the mentions go;
@@ -17,7 +17,8 @@ Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows
 - `gone`: becomes null / the mentions go;
 - `label`: a word that things are counted by: stays, but for mentions;
 - `list`, `object`, `rows`: becomes empty (text[], JSON object, JSON array) / the mentions go;
-- `event`: JSON of an event, taken apart by `rules.event`.
+- `event`: JSON of an event, taken apart field by field / the same;
+- `file`: names a file of the file store, which is deleted / the same.
 """
 SQL_TYPES: Mapping[Rule, str] = {"list": "text[]", "object": "jsonb", "rows": "jsonb", "event": "jsonb"}
 """The other columns are text."""
@@ -28,8 +29,8 @@ class Place:
     """A table with texts that belong to tickets. In SQL its rows are called `x`."""
 
     table: str
-    key: tuple[str, ...]
-    """Columns that with workspace_id make a row unique; all are text, or cast to it."""
+    key: Mapping[str, str]
+    """Columns that with workspace_id make a row unique, with their types."""
     columns: Mapping[str, Rule]
     counted_as: str
     """The figure of `models.Counts` that its rows count for."""
@@ -37,15 +38,18 @@ class Place:
     joined: str = ""
     """What must be joined to know the ticket."""
     person: tuple[str, str] | None = None
-    """The columns that tell whose row it is: the kind (`contact` for a customer) and the id."""
+    """What tells whose row it is: the kind (`contact` for a customer) and the id."""
+    whole: bool = False
+    """Whether a row of the person's goes as a whole, on whichever ticket it stands."""
     loose: bool = False
     """Whether there are rows that belong to no ticket."""
 
 
+_ID = {"id": "text"}
 PLACES: tuple[Place, ...] = (
     Place(
         "tickets",
-        ("id",),
+        _ID,
         {
             "subject": "words",
             "description": "words",
@@ -62,27 +66,72 @@ PLACES: tuple[Place, ...] = (
     ),
     Place(
         "resolutions",
-        ("id",),
+        _ID,
         {"resolution_note": "words", "root_cause": "label", "actor_name": "name"},
         "resolutions",
-        person=("actor_type", "actor_id"),
+        person=("x.actor_type", "x.actor_id"),
     ),
     Place(
         "comments",
-        ("id",),
+        _ID,
         {"body": "said", "author_name": "name"},
         "comments",
-        person=("author_type", "author_id"),
+        person=("x.author_type", "x.author_id"),
     ),
     Place(
         "events",
-        ("id",),
+        _ID,
         {"actor_name": "name", "data": "event"},
         "events",
-        person=("actor_type", "actor_id"),
+        person=("x.actor_type", "x.actor_id"),
         loose=True,
     ),
-)
+    Place("webhook_deliveries", _ID, {"body": "words"}, "deliveries", loose=True),
+    Place(
+        "webhook_attempts",
+        {"delivery_id": "text", "number": "integer"},
+        {"answer": "words", "error": "words"},
+        "deliveries",
+        ticket="d.ticket_id",
+        joined="JOIN webhook_deliveries d ON d.workspace_id = x.workspace_id AND d.id = x.delivery_id",
+        loose=True,
+    ),
+    Place(
+        "mail_messages",
+        _ID,
+        {
+            "reason": "words", "address": "gone", "headers": "rows", "subject": "words", "body_text": "words",
+            "body_html": "words",
+        },
+        "mails",
+        person=("x.recipient_type", "x.recipient_id"),
+        whole=True,
+        loose=True,
+    ),
+    Place(
+        "mail_attempts",
+        {"message_id": "text", "attempt": "integer"},
+        {"words": "words"},
+        "mails",
+        ticket="m.ticket_id",
+        joined="JOIN mail_messages m ON m.workspace_id = x.workspace_id AND m.id = x.message_id",
+        person=("m.recipient_type", "m.recipient_id"),
+        whole=True,
+        loose=True,
+    ),
+    Place(
+        "inbound_mails",
+        _ID,
+        {
+            "automatic": "words", "problem": "words", "message_id": "gone", "from_name": "gone", "from_address": "gone",
+            "subject": "words", "headers": "rows", "full_text": "words", "raw_key": "file",
+        },
+        "mails",
+        person=("'contact'", "x.contact_id"),
+        whole=True,
+        loose=True,
+    ),
+)  # fmt: skip
 
 BY_HAND: Mapping[str, str] = {
     "contacts.name": "the row itself is emptied when the erasure begins",
@@ -98,6 +147,9 @@ BY_HAND: Mapping[str, str] = {
     "erasures.sought": "removed at the end of the erasure",
     "event_erasures.actor_name": "passes through, is never stored",
     "event_erasures.data": "passes through, is never stored",
+    "attachments.name": "the room of attachments erases its rows, and deletes the files",
+    "attachments.claimed_type": "as the name",
+    "attachments.sha256": "as the name",
     "idempotent_answers.headers": "an answer that mentions the person is replaced",
     "idempotent_answers.body": "an answer that mentions the person is replaced",
     "ticket_counts.category": "counts of no tickets are removed when a category was erased",
@@ -155,6 +207,41 @@ IMPERSONAL: Mapping[str, str] = {
     "sla_policy_versions.opening_hours": _SETTING,
     "sla_policy_versions.time_zone": _SETTING,
     "sla_policy_versions.country": _SETTING,
+    "attachments.state": _WORD,
+    "attachments.content_type": "what the bytes look like",
+    "attachments.visibility": _WORD,
+    "webhook_endpoints.url": _SETTING,
+    "webhook_endpoints.event_types": _WORD,
+    "webhook_endpoints.description": _SETTING,
+    "webhook_endpoints.disabled_reason": _WORD,
+    "webhook_endpoints.secret": "a secret of the agency",
+    "webhook_endpoints.old_secret": "a secret of the agency",
+    "webhook_endpoints.leased_by": "a process of ours",
+    "webhook_deliveries.event_type": _WORD,
+    "webhook_deliveries.status": _WORD,
+    "secrets.name": _WORD,
+    "secrets.value": "a secret of the installation",
+    "mail_settings.sender_address": _SETTING,
+    "mail_settings.sender_name": _SETTING,
+    "mail_settings.reply_to": _SETTING,
+    "mail_settings.inbound_address": _SETTING,
+    "mail_settings.kinds_off": _WORD,
+    "mail_templates.kind": _WORD,
+    "mail_templates.subject": _SETTING,
+    "mail_templates.body_text": _SETTING,
+    "mail_templates.body_html": _SETTING,
+    "mail_messages.kind": _WORD,
+    "mail_messages.recipient_type": _WORD,
+    "mail_messages.status": _WORD,
+    "mail_messages.message_id": "made by us from ids",
+    "mail_attempts.outcome": _WORD,
+    "mail_silences.comment_id": "an id",
+    "inbound_mails.fingerprint": "a hash",
+    "inbound_mails.source": _WORD,
+    "inbound_mails.outcome": _WORD,
+    "inbound_mails.matched_by": _WORD,
+    "inbound_failures.mailbox": _SETTING,
+    "inbound_failures.words": "what went wrong at the mail server, in the program's words",
     "erasures.kind": _WORD,
     "erasures.stage": _WORD,
     "erasures.place": "an id",

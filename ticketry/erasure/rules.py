@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from ticketry.erasure import patterns
@@ -18,14 +18,15 @@ _LIMITS = (50, 64, 100, 200, 254, 500, 1000, 1024, 5000, 10_000, 20_000, 50_000)
 _QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _WHOLE = frozenset({
     "subject", "description", "resolution_note", "tags", "custom_fields", "metadata", "external_id", "email", "phone",
-    "company", "attachments",
+    "company",
 })  # fmt: skip
 """Fields of an event that hold the person's words."""
 _SAID = frozenset({"body", "reason"})
+_LABELS = frozenset({"category", "root_cause"})
 _FREE = frozenset({"custom_fields", "metadata"})
 _STAYS = frozenset({
     "id", "number", "status", "priority", "priority_label", "type", "visibility", "satisfaction_source", "assigned_to",
-    "assigned_name", "agent_name", "follow_up_of", "target", "cycle", "sla", "counts", "kind",
+    "assigned_name", "agent_name", "follow_up_of", "target", "cycle", "sla", "counts", "kind", "erasure",
 })  # fmt: skip
 """Fields of an event that hold ids, figures, words of the program and the names of the agency's own people."""
 
@@ -50,7 +51,8 @@ class Sought:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
         """As it was stored."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+        given: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        return cls(**{**given, "names": tuple(given.get("names", ())), "others": tuple(given.get("others", ()))})
 
     @property
     def public_phone(self) -> str | None:
@@ -127,27 +129,29 @@ class Eraser:
             return self._event("", value, mode, mine)
         if mode == "own":
             return _blank(value) if rule != "gone" else None
-        return self._anything(value, mode)
+        return self.anything(value, mode)
 
-    def _anything(self, value: Any, mode: Mode) -> Any:
+    def anything(self, value: Any, mode: Mode) -> Any:
         """JSON of any shape without mentions, also in its keys."""
         if isinstance(value, str):
             return self.text(value, mode)
         if isinstance(value, list):
-            return [self._anything(item, mode) for item in value]
+            return [self.anything(item, mode) for item in value]
         if isinstance(value, dict):
-            return {self.text(name, mode): self._anything(item, mode) for name, item in value.items()}
+            return {self.text(name, mode): self.anything(item, mode) for name, item in value.items()}
         return value
 
     def _event(self, key: str, value: Any, mode: Mode, mine: bool) -> Any:
-        if value is None or key in _STAYS or (key.endswith(("_id", "_at")) and key not in {"conversation_id", "external_id"}):
+        if value is None or _stays(key):
             return value
+        if key in _LABELS:
+            return self.column("label", value, mode, mine=mine)
         if mode == "own" and key == "conversation_id":
             return None
         if mode == "own" and key in _WHOLE:
             return _blank(value)
         if key in _FREE:
-            return self._anything(value, mode)
+            return self.anything(value, mode)
         if isinstance(value, str):
             return self.said(value, mode, mine=mine) if key in _SAID else self.text(value, mode)
         if isinstance(value, list):
@@ -155,6 +159,9 @@ class Eraser:
         return self._inner(key, value, mode, mine) if isinstance(value, dict) else value
 
     def _inner(self, key: str, value: dict[str, Any], mode: Mode, mine: bool) -> dict[str, Any]:
+        if key == "attachments":
+            name = str(value.get("name", ""))
+            return {**value, "name": ERASED if mode == "own" or mine else self.text(name, mode)}
         if key == "changes":
             return {
                 field: {side: self._event(field, was, mode, mine) for side, was in change.items()}
@@ -166,6 +173,10 @@ class Eraser:
         if isinstance(author := value.get("author"), dict):
             mine = self.theirs(author.get("type"), author.get("id"))
         return {name: self._event(name, item, mode, mine) for name, item in value.items()}
+
+
+def _stays(key: str) -> bool:
+    return key in _STAYS or (key.endswith(("_id", "_at")) and key not in {"conversation_id", "external_id"})
 
 
 def _blank(value: Any) -> Any:

@@ -129,3 +129,27 @@ async def purge(pool: Pool, now: datetime) -> int:
     """Deletes the answers that nobody may ask for again; how many."""
     async with unit(pool, now) as tx:
         return await tx.execute("DELETE FROM idempotent_answers WHERE created_at <= %s", (now - KEPT,))
+
+
+async def stored_after(tx: Tx, workspace_id: str, after: tuple[str, str], limit: int) -> list[tuple[str, str, str]]:
+    """The next stored answers of a workspace: the key that asked, its Idempotency-Key, and the body as text."""
+    rows = await tx.all(
+        """SELECT key_id, idempotency_key, body FROM idempotent_answers
+           WHERE workspace_id = %s AND (key_id, idempotency_key) > (%s::text, %s::text)
+           ORDER BY key_id, idempotency_key LIMIT %s""",
+        (workspace_id, *after, limit),
+    )
+    return [(key_id, word, bytes(body).decode("utf-8", "replace")) for key_id, word, body in rows]
+
+
+async def withdraw(tx: Tx, workspace_id: str, key_id: str, word: str) -> None:
+    """Takes back what a stored answer says. The request stays known: a retry is told so, and not carried out again."""
+    answer = render(Conflict("answer_erased", "This request was carried out; its answer was erased with personal data"))
+    await tx.execute(
+        """UPDATE idempotent_answers SET status = %s, body = %s, headers = %s
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
+        (
+            answer.status_code, bytes(answer.body), Jsonb({"content-type": "application/json"}),
+            workspace_id, key_id, word,
+        ),
+    )  # fmt: skip

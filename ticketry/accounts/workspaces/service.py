@@ -39,6 +39,7 @@ async def _add(
         day_limit=None,
         reopen_window_days=14,
         auto_close_days=None,
+        retention_months=None,
         branding=Branding(),
         created_at=tx.now,
         updated_at=tx.now,

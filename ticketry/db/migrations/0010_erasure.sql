@@ -73,6 +73,8 @@ CREATE TRIGGER comments_living_author AFTER INSERT ON comments FOR EACH ROW
     WHEN (new.author_type = 'contact') EXECUTE FUNCTION refuse_erased_contact('author_id');
 CREATE TRIGGER events_living_actor AFTER INSERT ON events FOR EACH ROW
     WHEN (new.actor_type = 'contact') EXECUTE FUNCTION refuse_erased_contact('actor_id');
+CREATE TRIGGER attachments_living_contact AFTER INSERT OR UPDATE OF contact_id ON attachments FOR EACH ROW
+    WHEN (new.contact_id IS NOT NULL) EXECUTE FUNCTION refuse_erased_contact('contact_id');
 
 -- The one way to take words out of an event: a row here. It stays as the record that the event was altered and by which
 -- erasure; what is to stand in the event only passes through.
