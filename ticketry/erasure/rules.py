@@ -126,7 +126,7 @@ class Eraser:
         if rule == "label":
             return self.text(value, "part" if mode == "own" else mode)
         if rule == "event":
-            return self._event("", value, mode, mine)
+            return self._event("", value, "own" if self._was_theirs(value) else mode, mine)
         if mode == "own":
             return _blank(value) if rule != "gone" else None
         return self.anything(value, mode)
@@ -140,6 +140,12 @@ class Eraser:
         if isinstance(value, dict):
             return {self.text(name, mode): self.anything(item, mode) for name, item in value.items()}
         return value
+
+    def _was_theirs(self, event: dict[str, Any]) -> bool:
+        """Whether the ticket was the person's when this happened, whoever has it now."""
+        holders = {(event.get("ticket") or {}).get("contact_id")}
+        holders |= set(((event.get("changes") or {}).get("contact_id") or {}).values())
+        return self.sought.contact_id is not None and self.sought.contact_id in holders
 
     def _event(self, key: str, value: Any, mode: Mode, mine: bool) -> Any:
         if value is None or _stays(key):
