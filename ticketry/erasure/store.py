@@ -103,7 +103,7 @@ async def overdue(tx: Tx) -> list[tuple[str, datetime]]:
         """SELECT w.id, %(now)s - make_interval(months => w.retention_months) FROM workspaces w
            WHERE w.retention_months IS NOT NULL AND EXISTS (
                SELECT FROM tickets t WHERE t.workspace_id = w.id AND t.closed_at IS NOT NULL
-               AND (t.erased_at IS NULL OR t.erased_at < t.closed_at)
+               AND (t.erased_at IS NULL OR t.erased_at <= t.closed_at)
                AND t.closed_at < %(now)s - make_interval(months => w.retention_months))""",
         {"now": tx.now},
     )
@@ -139,7 +139,7 @@ async def next_own(tx: Tx, run: Run, limit: int) -> list[str]:
     """The next of the person's tickets, or of those that are too old, held until the unit ends."""
     if run.contact_id is None:
         query = """SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s AND closed_at < %(before)s
-                   AND (erased_at IS NULL OR erased_at < closed_at) ORDER BY closed_at LIMIT %(limit)s FOR UPDATE"""
+                   AND (erased_at IS NULL OR erased_at <= closed_at) ORDER BY closed_at LIMIT %(limit)s FOR UPDATE"""
     else:
         query = """SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s AND contact_id = %(contact_id)s
                    AND id > %(after)s ORDER BY id LIMIT %(limit)s FOR UPDATE"""

@@ -10,7 +10,7 @@ ALTER TABLE workspaces ADD COLUMN retention_months integer CHECK (retention_mont
 -- When a ticket's texts were erased last; what is closed after that is text of its own.
 ALTER TABLE tickets ADD COLUMN erased_at instant;
 CREATE INDEX tickets_kept ON tickets (workspace_id, closed_at)
-    WHERE closed_at IS NOT NULL AND (erased_at IS NULL OR erased_at < closed_at);
+    WHERE closed_at IS NOT NULL AND (erased_at IS NULL OR erased_at <= closed_at);
 
 -- Each erasure: of a person, or of tickets that were kept long enough. What it looks for is personal, so it is here only
 -- until the end; `stage` and `place` say how far it is, so that any process can go on with it.
