@@ -79,7 +79,7 @@ class Person:
 
 
 def _once(house: House, person: Person, path: str, body: Any) -> Any:
-    key = f"erasure-{len(person.repeats)}"
+    key = f"erasure-{len(person.repeats)}" if person.repeats else f"create {EMAIL}"
     person.repeats.append((key, path, body))
     return call(house, "POST", path, body, headers={"Idempotency-Key": key})
 

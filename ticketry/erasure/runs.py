@@ -11,7 +11,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from ticketry.attachments import service as attachments
-from ticketry.attachments.files import Files, open_files
+from ticketry.attachments.files import Files, open_files, storage_not_set
 from ticketry.core.actor import Actor
 from ticketry.core.clock import Clock
 from ticketry.core.errors import TicketryError
@@ -57,11 +57,14 @@ async def go_on(
     files = files_of(settings)
     end = time.monotonic() + patience
     last: Run | None = None
+    deleted = False
     while True:
-        if last is not None and last.stage == "files" and files is not None:
-            await _delete_files(pool, clock, files)
+        if last is not None and last.stage == "files" and not deleted:
+            if last.counts.get("files"):
+                await _delete_files(pool, clock, files)
+            deleted = True
         async with unit(pool, clock()) as tx:
-            run = await service.step(tx, files, workspace_id, run_id)
+            run = await service.step(tx, files, workspace_id, run_id, deleted=deleted)
         if run is not None:
             last = run
             if run.finished_at is not None:
@@ -72,7 +75,10 @@ async def go_on(
             await asyncio.sleep(PAUSE)
 
 
-async def _delete_files(pool: Pool, clock: Clock, files: Files) -> None:
+async def _delete_files(pool: Pool, clock: Clock, files: Files | None) -> None:
+    """Deletes what attachments were marked for it. A process that knows no file store leaves it to one that does."""
+    if files is None:
+        raise storage_not_set()
     while await attachments.sweep(pool, clock, files) == attachments.SWEPT_AT_ONCE:
         pass
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ticketry.attachments import service as attachments
-from ticketry.attachments.files import Files
+from ticketry.attachments.files import Files, storage_not_set
 from ticketry.contacts import service as contacts
 from ticketry.core.actor import Actor, system
 from ticketry.core.ids import mint
@@ -57,10 +57,13 @@ async def begin_retention(tx: Tx, workspace_id: str, closed_before: datetime) ->
     await store.start(tx, actor, mint("erasure"), Sought().as_dict(), closed_before=closed_before)
 
 
-async def step(tx: Tx, files: Files | None, workspace_id: str, run_id: str) -> Run | None:
-    """Takes an erasure one step further. None if it cannot go on right now: another is at it, or it must wait."""
+async def step(tx: Tx, files: Files | None, workspace_id: str, run_id: str, *, deleted: bool) -> Run | None:
+    """Takes an erasure one step further. None if it cannot go on right now: another is at it, or it must wait.
+
+    At the stage `files` it stands still until the caller has `deleted` them, with no transaction open.
+    """
     run = await store.take(tx, workspace_id, run_id)
-    if run is None or run.finished_at is not None:
+    if run is None or run.finished_at is not None or (run.stage == "files" and not deleted):
         return run
     moved = await _STEPS[run.stage](tx, files, run)
     if moved is not None:
@@ -168,8 +171,9 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     withdrawn = 0
     for key_id, word, body in found:
         named = (run.contact_id is not None and run.contact_id in body) or eraser.mentioned(body, "mention")
-        if named or await store.own_or_erased(tx, run, list(set(_TICKET_ID.findall(body)))):
-            await idempotency.withdraw(tx, run.workspace_id, key_id, word)
+        telling = eraser.mentioned(word, "own")
+        if telling or named or await store.own_or_erased(tx, run, list(set(_TICKET_ID.findall(body)))):
+            await idempotency.withdraw(tx, run.workspace_id, key_id, word, hide_key=telling)
             withdrawn += 1
     return replace(run, place=json.dumps(found[-1][:2]), counts=_counted(run, {"answers": withdrawn}))
 
@@ -183,7 +187,7 @@ async def _words(tx: Tx, files: Files | None, run: Run) -> Run:
 
 
 async def _files(tx: Tx, files: Files | None, run: Run) -> Run:
-    """The files were deleted before this step, with no transaction open: see `runs`."""
+    """The files are deleted: see `step`."""
     return replace(run, stage="ending")
 
 
@@ -266,7 +270,8 @@ class _Work:
         }
         for name, rule in place.columns.items():
             if rule == "file" and left[name] is not None and (mode == "own" or left != row.texts):
-                if self.files is not None:
-                    await self.files.delete(left[name])
+                if self.files is None:
+                    raise storage_not_set()
+                await self.files.delete(left[name])
                 left[name] = None
         return left

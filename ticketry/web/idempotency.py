@@ -85,8 +85,8 @@ async def _take(tx: Tx, claim: Claim) -> None:
 async def _stored(tx: Tx, claim: Claim) -> Response | None:
     row = await tx.one(
         """SELECT fingerprint, status, headers, body FROM idempotent_answers
-           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND created_at > %s""",
-        (claim.workspace_id, claim.key_id, claim.key, tx.now - KEPT),
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s) AND created_at > %s""",
+        (claim.workspace_id, claim.key_id, [claim.key, _hidden(claim.key)], tx.now - KEPT),
     )
     if row is None:
         return None
@@ -142,14 +142,22 @@ async def stored_after(tx: Tx, workspace_id: str, after: tuple[str, str], limit:
     return [(key_id, word, bytes(body).decode("utf-8", "replace")) for key_id, word, body in rows]
 
 
-async def withdraw(tx: Tx, workspace_id: str, key_id: str, word: str) -> None:
-    """Takes back what a stored answer says. The request stays known: a retry is told so, and not carried out again."""
+def _hidden(word: str) -> str:
+    """What stands for an Idempotency-Key that must not be read any more, but be known again."""
+    return f"sha256:{hashlib.sha256(word.encode()).hexdigest()}"
+
+
+async def withdraw(tx: Tx, workspace_id: str, key_id: str, word: str, *, hide_key: bool) -> None:
+    """Takes back what a stored answer says. The request stays known: a retry is told so, and not carried out again.
+
+    `hide_key` also makes the Idempotency-Key unreadable.
+    """
     answer = render(Conflict("answer_erased", "This request was carried out; its answer was erased with personal data"))
     await tx.execute(
-        """UPDATE idempotent_answers SET status = %s, body = %s, headers = %s
+        """UPDATE idempotent_answers SET status = %s, body = %s, headers = %s, idempotency_key = %s
            WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
         (
             answer.status_code, bytes(answer.body), Jsonb({"content-type": "application/json"}),
-            workspace_id, key_id, word,
+            _hidden(word) if hide_key else word, workspace_id, key_id, word,
         ),
     )  # fmt: skip

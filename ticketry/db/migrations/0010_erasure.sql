@@ -50,24 +50,33 @@ CREATE TABLE erasure_words (
     FOREIGN KEY (workspace_id, erasure_id) REFERENCES erasures (workspace_id, id)
 );
 
--- Nobody may use an erased contact. Whoever writes something in a contact's name waits for an erasure that is just
--- beginning, and it for them: so nothing is written behind its back.
+-- Nobody may use an erased contact, nor take a ticket away from it before its words are gone. Whoever writes something
+-- in a contact's name waits for an erasure that is just beginning, and it for them: nothing is written behind its back.
 CREATE FUNCTION refuse_erased_contact() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    contact text := CASE tg_argv[0] WHEN 'contact_id' THEN to_jsonb(new) ->> 'contact_id'
-                    WHEN 'author_id' THEN to_jsonb(new) ->> 'author_id' ELSE to_jsonb(new) ->> 'actor_id' END;
+    now_of text;
+    once_of text;
     gone instant;
 BEGIN
-    SELECT erased_at INTO gone FROM contacts WHERE workspace_id = new.workspace_id AND id = contact FOR SHARE;
-    IF gone IS NOT NULL THEN
-        RAISE EXCEPTION 'contact_erased' USING ERRCODE = 'TK409', DETAIL = 'This contact was erased';
-    END IF;
+    CASE tg_argv[0]
+        WHEN 'contact_id' THEN now_of := new.contact_id; once_of := old.contact_id;
+        WHEN 'author_id' THEN now_of := new.author_id;
+        WHEN 'actor_id' THEN now_of := new.actor_id;
+    END CASE;
+    FOR gone IN
+        SELECT erased_at FROM contacts WHERE workspace_id = new.workspace_id AND id IN (now_of, once_of)
+        ORDER BY id FOR SHARE
+    LOOP
+        IF gone IS NOT NULL THEN
+            RAISE EXCEPTION 'contact_erased' USING ERRCODE = 'TK409', DETAIL = 'This contact was erased';
+        END IF;
+    END LOOP;
     RETURN NULL;
 END $$;
 CREATE TRIGGER tickets_living_contact AFTER INSERT ON tickets FOR EACH ROW
     WHEN (new.contact_id IS NOT NULL) EXECUTE FUNCTION refuse_erased_contact('contact_id');
 CREATE TRIGGER tickets_moved_to_living_contact AFTER UPDATE OF contact_id ON tickets FOR EACH ROW
-    WHEN (new.contact_id IS NOT NULL AND new.contact_id IS DISTINCT FROM old.contact_id)
+    WHEN (new.contact_id IS DISTINCT FROM old.contact_id)
     EXECUTE FUNCTION refuse_erased_contact('contact_id');
 CREATE TRIGGER comments_living_author AFTER INSERT ON comments FOR EACH ROW
     WHEN (new.author_type = 'contact') EXECUTE FUNCTION refuse_erased_contact('author_id');
