@@ -35,6 +35,8 @@ BODY: dict[str, Any] = {
     "targets": {"1": {"response": 60, "resolution": 480}},
 }
 """A right value of each field that some call requires."""
+QUERIES = {"DELETE /v1/contacts/{contact_id}": {"confirm": "true"}}
+"""What a call must be asked with."""
 IDS_IN_BODIES = {
     "contact_id": "contact_id",
     "assigned_to": "user_id",
@@ -237,7 +239,7 @@ def body_of(call: Call, room: Room) -> dict[str, Any] | None:
 
 def send(house: House, room: Room, call: Call, path: str, body: Any = None, **more: Any) -> httpx.Response:
     given = body_of(call, room) if body is None else body
-    return house.client(room.key).request(call.method, path, json=given, **more)
+    return house.client(room.key).request(call.method, path, json=given, params=QUERIES.get(routes.name(call)), **more)
 
 
 CALLS = routes.calls()

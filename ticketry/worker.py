@@ -101,6 +101,22 @@ def make_queue(house: Resources) -> procrastinate.App:
         """Close tickets that have been resolved for as long as their workspace allows."""
         log.debug("closed resolved tickets", tickets=await promises.close_resolved(house.pool, house.clock))
 
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")
+    async def rescue_jobs(timestamp: int) -> None:
+        """Give the jobs of processes that died to others; what is done periodically comes again by itself."""
+        for job in await queue.job_manager.get_stalled_jobs():
+            log.warning("rescued a job of a process that died", job=job.id, task=job.task_name)
+            if job.queueing_lock is None:
+                await queue.job_manager.retry_job(job)
+            else:
+                await queue.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
+
+    _add_erasures(queue, house)
+    return queue
+
+
+def _add_erasures(queue: procrastinate.App, house: Resources) -> None:
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="finish_erasures", queueing_lock="finish_erasures")
     @alone
@@ -114,19 +130,6 @@ def make_queue(house: Resources) -> procrastinate.App:
     async def erase_old_tickets(timestamp: int) -> None:
         """Erase the texts of tickets that were closed for as long as their workspace keeps them."""
         log.debug("erased old tickets", workspaces=await erasures.retain(house))
-
-    @queue.periodic(cron=EVERY_MINUTE)
-    @queue.task(name="rescue_jobs", queueing_lock="rescue_jobs")
-    async def rescue_jobs(timestamp: int) -> None:
-        """Give the jobs of processes that died to others; what is done periodically comes again by itself."""
-        for job in await queue.job_manager.get_stalled_jobs():
-            log.warning("rescued a job of a process that died", job=job.id, task=job.task_name)
-            if job.queueing_lock is None:
-                await queue.job_manager.retry_job(job)
-            else:
-                await queue.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
-
-    return queue
 
 
 async def _jobs(house: Resources, connected: asyncio.Event) -> None:

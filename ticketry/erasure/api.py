@@ -20,7 +20,12 @@ router = APIRouter(prefix="/v1/contacts", tags=["contacts"], route_class=Guarded
 
 Confirm = Annotated[
     str | None,
-    Query(max_length=20, pattern=NO_NUL, description="Must be `true`: what is erased cannot be brought back."),
+    Query(
+        max_length=20,
+        pattern=NO_NUL,
+        description="Must be `true`: what is erased cannot be brought back.",
+        json_schema_extra={"enum": ["true"]},
+    ),
 ]
 
 

@@ -95,7 +95,6 @@ CREATE TABLE event_erasures (
     actor_name text CHECK (actor_name IS NULL),
     data jsonb CHECK (data IS NULL),
     PRIMARY KEY (workspace_id, event_id, erasure_id),
-    FOREIGN KEY (workspace_id, event_id) REFERENCES events (workspace_id, id),
     FOREIGN KEY (workspace_id, erasure_id) REFERENCES erasures (workspace_id, id)
 );
 
