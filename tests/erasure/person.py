@@ -125,7 +125,9 @@ def fill(house: House, files: Path) -> Person:
         house.clock.advance(hours=3)
         if n:
             note = f"Told {NAME}: %40 zoe.quincemark%40marker-mail.example {WORDS[1]}"
-            call(house, "PUT", f"{path}/close", {"resolution_note": note, "customer_satisfaction": 9, "root_cause": "x"})
+            call(
+                house, "PUT", f"{path}/close", {"resolution_note": note, "customer_satisfaction": 9, "root_cause": "x"}
+            )
         if n == 1:
             call(house, "PUT", f"{path}/reopen", {"reason": f"{NAME} asks again"})
         put_file(house, files, f"{n} {NAME}.txt", f"{WORDS[0]} in a file".encode(), person.id, ticket)
@@ -178,18 +180,23 @@ def _beside(house: House, person: Person, other: str, files: Path) -> None:
                VALUES (%s, %s, 1, now(), 5, 'sent', 250, %s)""",
             (w, f"mail_{n}", f"250 <{EMAIL}> accepted"),
         )
-    (files / "raw").mkdir(parents=True, exist_ok=True)
     for n, of in enumerate([ticket, None]):
-        (files / "raw" / str(n)).write_bytes(f"From: {EMAIL}\r\n\r\n{WORDS[0]}".encode())
+        (files / w / f"in_{n}").write_bytes(f"From: {EMAIL}\r\n\r\n{WORDS[0]}".encode())
         house.sql(
             """INSERT INTO inbound_mails (workspace_id, id, fingerprint, source, outcome, ticket_id, contact_id,
-                   message_id, from_name, from_address, subject, headers, full_text, size, raw_key, received_at)
-               VALUES (%s, %s, %s, 'api', 'stored', %s, %s, %s, %s, %s, %s, %s, %s, 5, %s, now())""",
+                   message_id, from_name, from_address, subject, headers, full_text, size, received_at)
+               VALUES (%s, %s, %s, 'api', 'stored', %s, %s, %s, %s, %s, %s, %s, %s, 5, now())""",
             (
                 w, f"in_{n}", bytes([n] * 32), of, person.id, f"<1.{EMAIL}>", NAME, EMAIL, WORDS[0],
-                Jsonb([["From", EMAIL]]), WORDS[3], f"raw/{n}",
+                Jsonb([["From", EMAIL]]), WORDS[3],
             ),
         )  # fmt: skip
+        house.sql("INSERT INTO inbound_raws VALUES (%s, %s, now())", (w, f"in_{n}"))
+    house.sql(
+        """INSERT INTO idempotent_parts SELECT workspace_id, key_id, idempotency_key, 3, %s FROM idempotent_answers
+           WHERE idempotency_key = 'erasure-1'""",
+        (f'{{"status":200,"data":{{"contact_id":"{person.id}","subject":"{WORDS[0]}"}}}}'.encode(),),
+    )
     house.sql(
         "INSERT INTO procrastinate_jobs (queue_name, task_name, args, scheduled_at) VALUES ('none', 'none', %s, %s)",
         (Jsonb({"to": EMAIL, "id": 7}), house.clock() + timedelta(days=9000)),

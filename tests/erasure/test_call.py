@@ -58,8 +58,9 @@ def test_the_answer(house: House) -> None:
 def test_another_workspace_keeps_the_same_person(house: House) -> None:
     """The same mail address, name and words elsewhere are another customer's of another client."""
     body = {"name": "Twin Person", "email": "twin@example.com"}
-    mine, theirs = call(house, "POST", "/v1/contacts", body), call(
-        house, "POST", "/v1/contacts", body, key=house.cast.stranger
+    mine, theirs = (
+        call(house, "POST", "/v1/contacts", body),
+        call(house, "POST", "/v1/contacts", body, key=house.cast.stranger),
     )
     house.ticket(contact_id=mine["id"])
     ticket = {"subject": "twin@example.com", "description": "Twin Person", "contact_id": theirs["id"]}
@@ -107,9 +108,7 @@ def test_a_closed_ticket_of_an_erased_contact_can_be_followed_up(house: House) -
     assert follow_up["follow_up_of"] == ticket["id"]
 
 
-def test_a_long_erasure_says_that_it_goes_on(
-    house: House, files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_erasure_says_that_it_goes_on(house: House, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody holds a ticket it cannot end; the same call tells how far it is, and brings it to its end."""
     person = contact(house, name="Ida Klammersack", email="klammersack@example.com")
     tickets = [house.ticket(subject=f"Klammersack {n}", contact_id=person)["id"] for n in range(5)]

@@ -1,7 +1,6 @@
 """`ticketry contacts erase`: by the same use case as the call."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import House
@@ -43,7 +42,9 @@ def test_it_erases(house: House, files: Path, person: str) -> None:
     assert left_of(house, files, (MARK,)) == []
     again = run(house, person, "--yes", TICKETRY_FILES_DIR=str(files))
     assert again.stderr == done.stderr
-    (event,) = house.sql("SELECT actor_name FROM events WHERE data ->> 'contact_id' = %s AND ticket_id IS NULL", (person,))
+    (event,) = house.sql(
+        "SELECT actor_name FROM events WHERE data ->> 'contact_id' = %s AND ticket_id IS NULL", (person,)
+    )
     assert event == ("Command line",)
 
 

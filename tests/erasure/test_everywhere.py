@@ -1,5 +1,6 @@
 """After an erasure a full dump of the database and the file store hold nothing of the person, and all figures stay."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +159,7 @@ def test_to_repeat_it_is_harmless(house: House, before: dict[str, Any]) -> None:
     assert dump(house) == rows
 
 
-def test_a_retry_brings_nothing_back_and_does_nothing_twice(
-    house: House, files: Path, before: dict[str, Any]
-) -> None:
+def test_a_retry_brings_nothing_back_and_does_nothing_twice(house: House, files: Path, before: dict[str, Any]) -> None:
     tickets = house.sql("SELECT count(*) FROM tickets")
     client = house.client(house.cast.admin)
     assert len(before["person"].repeats) == 7
@@ -169,6 +168,9 @@ def test_a_retry_brings_nothing_back_and_does_nothing_twice(
         problem(answer, 409, "conflict", "answer_erased")
         assert answer.headers["idempotent-replayed"] == "true"
     assert house.sql("SELECT count(*) FROM tickets") == tickets
+    (part,) = house.sql("SELECT body FROM idempotent_parts")[0]
+    assert json.loads(part)["status"] == 409
+    assert json.loads(part)["error"]["code"] == "answer_erased"
     assert left_of(house, files) == []
 
 

@@ -58,7 +58,9 @@ def test_writers_in_a_crowd(house: House, files: Path) -> None:
                 else:
                     answer = client.patch(f"/v1/tickets/{shared[n % 3]}", json={"contact_id": person, "tags": [MARK]})
                     if answer.status_code == 200:
-                        client.patch(f"/v1/tickets/{shared[n % 3]}", json={"contact_id": house.cast.customer_id, "tags": []})
+                        client.patch(
+                            f"/v1/tickets/{shared[n % 3]}", json={"contact_id": house.cast.customer_id, "tags": []}
+                        )
                 assert answer.status_code in {200, 201, 409, 422}, answer.text
                 if answer.status_code < 300:
                     stored.append(answer.request.url.path)
@@ -97,7 +99,9 @@ def test_what_is_just_being_written_is_waited_for(house: House, files: Path, oth
     with psycopg.connect(house.database_url) as conn:
         body = f"write to {MARK}2@example.com"
         conn.execute(COMMENT, (house.cast.workspace_id, "comment_late", other, body, "user", "user_x", "X"))
-        thread, results = in_thread(lambda: house.client(house.cast.admin).delete(f"/v1/contacts/{person}?confirm=true"))
+        thread, results = in_thread(
+            lambda: house.client(house.cast.admin).delete(f"/v1/contacts/{person}?confirm=true")
+        )
         assert eventually(lambda: stage(house, person) == "settling")
         time.sleep(0.2)
         assert stage(house, person) == "settling"
@@ -113,7 +117,9 @@ def test_one_who_writes_in_the_persons_name_comes_first_or_not_at_all(house: Hou
     person = contact(house, "3")
     with psycopg.connect(house.database_url) as conn:
         conn.execute(COMMENT, (house.cast.workspace_id, "comment_3", other, MARK + "3", "contact", person, MARK + "3"))
-        thread, results = in_thread(lambda: house.client(house.cast.admin).delete(f"/v1/contacts/{person}?confirm=true"))
+        thread, results = in_thread(
+            lambda: house.client(house.cast.admin).delete(f"/v1/contacts/{person}?confirm=true")
+        )
         time.sleep(0.3)
         assert house.sql("SELECT count(*) FROM erasures WHERE contact_id = %s", (person,)) == [(0,)]
         conn.commit()

@@ -72,7 +72,12 @@ def test_what_was_kept_long_enough_goes_once(house: House, files: Path) -> None:
     retain(house, files)
 
     left = call(house, "GET", path)
-    assert (left["subject"], left["description"], left["tags"], left["custom_fields"]) == ("[erased]", "[erased]", [], {})
+    assert (left["subject"], left["description"], left["tags"], left["custom_fields"]) == (
+        "[erased]",
+        "[erased]",
+        [],
+        {},
+    )
     assert left["contact_id"] == house.cast.customer_id
     assert (left["customer_satisfaction"], left["closed_at"]) == (3, "2025-01-15T09:00:00Z")
     assert [one["body"] for one in call(house, "GET", f"{path}/comments")] == ["[erased]"] * 2
@@ -91,9 +96,9 @@ def test_what_was_kept_long_enough_goes_once(house: House, files: Path) -> None:
     assert [(kind, counts["tickets"], counts["files"], sought) for kind, counts, sought in runs] == [
         ("retention", 1, 1, None)
     ]
-    assert house.sql("SELECT actor_name, data -> 'counts' ->> 'tickets' FROM events WHERE type = 'retention.erased'") == [
-        ("Retention", "1")
-    ]
+    assert house.sql(
+        "SELECT actor_name, data -> 'counts' ->> 'tickets' FROM events WHERE type = 'retention.erased'"
+    ) == [("Retention", "1")]
     retain(house, files)
     assert len(house.sql("SELECT 1 FROM erasures")) == 1, "each ticket is counted once"
     keep_for(house, None)

@@ -51,7 +51,9 @@ def test_killed_in_the_middle(start: Any, folder: Path, database_url: str) -> No
         assert done(seen) == TICKETS
         (counts,) = seen.execute("SELECT counts FROM erasures").fetchone() or ({},)
         assert (counts["tickets"], counts["events"]) == (TICKETS, TICKETS)
-        told = seen.execute("SELECT type, count(*) FROM events WHERE type LIKE '%erased' GROUP BY 1 ORDER BY 1").fetchall()
+        told = seen.execute(
+            "SELECT type, count(*) FROM events WHERE type LIKE '%erased' GROUP BY 1 ORDER BY 1"
+        ).fetchall()
         assert told == [("contact.erased", 1), ("ticket.erased", TICKETS)]
         assert seen.execute("SELECT 1 FROM events WHERE data::text ILIKE %s", (f"%{MARK}%",)).fetchall() == []
         assert seen.execute("SELECT 1 FROM vocabulary WHERE word ILIKE %s", (f"%{MARK}%",)).fetchall() == []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows", "event", "file"]
+Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows", "event"]
 """How a column is erased, on a ticket whose texts go / on any other that mentions the person:
 
 - `words`: all of it goes / the mentions go;
@@ -17,8 +17,7 @@ Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows
 - `gone`: becomes null / the mentions go;
 - `label`: a word that things are counted by: stays, but for mentions;
 - `list`, `object`, `rows`: becomes empty (text[], JSON object, JSON array) / the mentions go;
-- `event`: JSON of an event, taken apart field by field / the same;
-- `file`: names a file of the file store, which is deleted / the same.
+- `event`: JSON of an event, taken apart field by field / the same.
 """
 SQL_TYPES: Mapping[Rule, str] = {"list": "text[]", "object": "jsonb", "rows": "jsonb", "event": "jsonb"}
 """The other columns are text."""
@@ -41,6 +40,8 @@ class Place:
     """What tells whose row it is: the kind (`contact` for a customer) and the id."""
     whole: bool = False
     """Whether a row of the person's goes as a whole, on whichever ticket it stands."""
+    raws: bool = False
+    """Whether its rows may have a mail as it came in the file store, which goes with whatever else of a row goes."""
     loose: bool = False
     """Whether there are rows that belong to no ticket."""
 
@@ -124,11 +125,12 @@ PLACES: tuple[Place, ...] = (
         _ID,
         {
             "automatic": "words", "problem": "words", "message_id": "gone", "from_name": "gone", "from_address": "gone",
-            "subject": "words", "headers": "rows", "full_text": "words", "raw_key": "file",
+            "subject": "words", "headers": "rows", "full_text": "words",
         },
         "mails",
         person=("'contact'", "x.contact_id"),
         whole=True,
+        raws=True,
         loose=True,
     ),
 )  # fmt: skip
@@ -151,6 +153,7 @@ BY_HAND: Mapping[str, str] = {
     "attachments.claimed_type": "as the name",
     "attachments.sha256": "as the name",
     "idempotent_answers.idempotency_key": "one that names the person is hashed",
+    "idempotent_parts.body": "as the answer of which it is a part",
     "idempotent_answers.headers": "an answer that mentions the person is replaced",
     "idempotent_answers.body": "an answer that mentions the person is replaced",
     "ticket_counts.category": "counts of no tickets are removed when a category was erased",
@@ -189,6 +192,7 @@ IMPERSONAL: Mapping[str, str] = {
     "events.actor_type": _WORD,
     "events.actor_id": "an id",
     "rate_counters.bucket": "a key, or the address of a calling program; forgotten within two days",
+    "idempotent_parts.idempotency_key": "a word that a program made up for a request; forgotten after a day",
     "idempotent_answers.fingerprint": "a hash; forgotten after a day",
     "ticket_counts.status": _WORD,
     "ticket_counts.assigned_to": "an id",
@@ -235,7 +239,6 @@ IMPERSONAL: Mapping[str, str] = {
     "mail_messages.status": _WORD,
     "mail_messages.message_id": "made by us from ids",
     "mail_attempts.outcome": _WORD,
-    "mail_silences.comment_id": "an id",
     "inbound_mails.fingerprint": "a hash",
     "inbound_mails.source": _WORD,
     "inbound_mails.outcome": _WORD,

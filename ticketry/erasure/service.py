@@ -163,19 +163,19 @@ async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
 
 async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     """Stored answers that mention the person or a ticket that was erased."""
-    after = ("", "") if not run.place else tuple(json.loads(run.place))
-    found = await idempotency.stored_after(tx, run.workspace_id, (after[0], after[1]), ANSWERS_AT_ONCE)
+    after: tuple[str, str, int] = ("", "", -1) if not run.place else tuple(json.loads(run.place))
+    found = await idempotency.stored_after(tx, run.workspace_id, after, ANSWERS_AT_ONCE)
     if not found:
         return replace(run, stage="words", place="")
     eraser = Eraser(_sought(run))
     withdrawn = 0
-    for key_id, word, body in found:
+    for key_id, word, part, body in found:
         named = (run.contact_id is not None and run.contact_id in body) or eraser.mentioned(body, "mention")
         telling = eraser.mentioned(word, "own")
         if telling or named or await store.own_or_erased(tx, run, list(set(_TICKET_ID.findall(body)))):
-            await idempotency.withdraw(tx, run.workspace_id, key_id, word, hide_key=telling)
+            await idempotency.withdraw(tx, run.workspace_id, key_id, word, part, hide_key=telling)
             withdrawn += 1
-    return replace(run, place=json.dumps(found[-1][:2]), counts=_counted(run, {"answers": withdrawn}))
+    return replace(run, place=json.dumps(found[-1][:3]), counts=_counted(run, {"answers": withdrawn}))
 
 
 async def _words(tx: Tx, files: Files | None, run: Run) -> Run:
@@ -251,27 +251,27 @@ class _Work:
 
     async def _erase(self, place: Place, rows: Sequence[tuple[Found, Mode]]) -> None:
         changed = []
+        going = []
         for row, mode in rows:
-            left = await self._left(place, row, mode)
+            mine = self.eraser.theirs(*row.person)
+            mode = "own" if mine and place.whole else mode
+            left = {
+                name: self.eraser.column(rule, row.texts[name], mode, mine=mine) for name, rule in place.columns.items()
+            }
             if left != row.texts:
                 changed.append(row._replace(texts=left))
                 self.labels |= place.table == "tickets" and left["category"] != row.texts["category"]
+            if place.raws and (mode == "own" or left != row.texts):
+                going.append(row.key["id"])
         await store.write(self.tx, self.run, place, changed)
+        await self._delete_raws(going)
         self.counts[place.counted_as] = self.counts.get(place.counted_as, 0) + len(changed)
         self.touched |= {row.ticket_id for row in changed if row.ticket_id is not None}
 
-    async def _left(self, place: Place, row: Found, mode: Mode) -> dict[str, Any]:
-        """What stays of a row's texts. A file goes with whatever else in its row does."""
-        mine = self.eraser.theirs(*row.person)
-        mode = "own" if mine and place.whole else mode
-        left = {
-            name: value if rule == "file" else self.eraser.column(rule, value, mode, mine=mine)
-            for (name, rule), value in zip(place.columns.items(), row.texts.values(), strict=True)
-        }
-        for name, rule in place.columns.items():
-            if rule == "file" and left[name] is not None and (mode == "own" or left != row.texts):
-                if self.files is None:
-                    raise storage_not_set()
-                await self.files.delete(left[name])
-                left[name] = None
-        return left
+    async def _delete_raws(self, mail_ids: Sequence[str]) -> None:
+        """Deletes mails as they came. Should this unit fail, the next attempt finds their rows and deletes nothing."""
+        for mail_id in await store.raws(self.tx, self.run.workspace_id, mail_ids) if mail_ids else []:
+            if self.files is None:
+                raise storage_not_set()
+            await self.files.delete(f"{self.run.workspace_id}/{mail_id}")
+            await store.forget_raw(self.tx, self.run.workspace_id, mail_id)

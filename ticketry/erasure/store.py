@@ -379,6 +379,17 @@ async def drop_empty_counts(tx: Tx, workspace_id: str) -> bool:
     return not (row and row[0])
 
 
+async def raws(tx: Tx, workspace_id: str, mail_ids: Sequence[str]) -> list[str]:
+    """Those of these mails that the file store has as they came."""
+    query = "SELECT mail_id FROM inbound_raws WHERE workspace_id = %s AND mail_id = ANY(%s)"
+    return [mail_id for (mail_id,) in await tx.all(query, (workspace_id, list(mail_ids)))]
+
+
+async def forget_raw(tx: Tx, workspace_id: str, mail_id: str) -> None:
+    """A mail as it came is deleted."""
+    await tx.execute("DELETE FROM inbound_raws WHERE workspace_id = %s AND mail_id = %s", (workspace_id, mail_id))
+
+
 async def jobs(tx: Tx, rough: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
     """Queued jobs whose arguments may mention the person."""
     query = "SELECT id, args FROM procrastinate_jobs WHERE lower(args::text) LIKE ANY(%s) FOR UPDATE"

@@ -81,13 +81,3 @@ CREATE TABLE mail_attempts (
     PRIMARY KEY (workspace_id, message_id, attempt),
     FOREIGN KEY (workspace_id, message_id) REFERENCES mail_messages (workspace_id, id)
 );
-
--- What came in by mail that a machine sent: nobody is told of it by mail, or two machines would write to each other.
--- comment_id '' is the opening of the ticket.
-CREATE TABLE mail_silences (
-    workspace_id identifier NOT NULL,
-    ticket_id identifier NOT NULL,
-    comment_id text COLLATE "C" NOT NULL DEFAULT '' CHECK (length(comment_id) <= 64),
-    PRIMARY KEY (workspace_id, ticket_id, comment_id),
-    FOREIGN KEY (workspace_id, ticket_id) REFERENCES tickets (workspace_id, id)
-);

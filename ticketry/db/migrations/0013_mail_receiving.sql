@@ -1,4 +1,4 @@
--- Mail in: every mail that came, what became of it, and where it stands as it came.
+-- Mail in: every mail that came, and what became of it.
 
 CREATE TABLE inbound_mails (
     workspace_id identifier NOT NULL REFERENCES workspaces,
@@ -19,7 +19,6 @@ CREATE TABLE inbound_mails (
     headers jsonb NOT NULL DEFAULT '[]', -- [[name, value], …]
     full_text text CHECK (length(full_text) <= 1000000), -- with what it quotes
     size bigint NOT NULL CHECK (size >= 0),
-    raw_key text, -- where it stands in the file store, until it is old
     received_at instant NOT NULL,
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, ticket_id) REFERENCES tickets (workspace_id, id),
@@ -30,7 +29,17 @@ CREATE UNIQUE INDEX inbound_mails_once ON inbound_mails (workspace_id, fingerpri
 CREATE INDEX inbound_mails_outcome ON inbound_mails (workspace_id, outcome, id);
 CREATE INDEX inbound_mails_ticket ON inbound_mails (workspace_id, ticket_id, id);
 CREATE INDEX inbound_mails_contact ON inbound_mails (workspace_id, contact_id);
-CREATE INDEX inbound_mails_raw ON inbound_mails (workspace_id, received_at) WHERE raw_key IS NOT NULL;
+CREATE INDEX inbound_mails_from ON inbound_mails (workspace_id, lower(from_address));
+
+-- Mails as they came, in the file store under <workspace>/<mail_id>. The row stands before the file and goes after it,
+-- so no file lies there that nobody knows of.
+CREATE TABLE inbound_raws (
+    workspace_id identifier NOT NULL REFERENCES workspaces,
+    mail_id identifier NOT NULL,
+    delete_after instant NOT NULL,
+    PRIMARY KEY (workspace_id, mail_id)
+);
+CREATE INDEX inbound_raws_old ON inbound_raws (delete_after);
 
 -- Mails of a mailbox that could not be taken in yet. They are tried again, and then taken in as they are.
 CREATE TABLE inbound_failures (
@@ -38,7 +47,7 @@ CREATE TABLE inbound_failures (
     mailbox text COLLATE "C" NOT NULL CHECK (length(mailbox) BETWEEN 1 AND 500), -- user, host and folder
     uid_validity bigint NOT NULL,
     uid bigint NOT NULL,
-    failures integer NOT NULL CHECK (failures > 0),
+    failures integer NOT NULL CHECK (failures >= 0), -- of its own; not those of the database or the file store
     words text NOT NULL CHECK (length(words) <= 1000),
     failed_at instant NOT NULL,
     next_attempt_at instant NOT NULL,
