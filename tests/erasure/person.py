@@ -135,7 +135,8 @@ def fill(house: House, files: Path) -> Person:
     other = call(
         house, "POST", "/v1/tickets",
         {
-            "subject": f"Copy to {EMAIL.lower()}", "description": f"Ask {EMAIL}, {PHONE}; notzoe.quincemarker@else.example",
+            "subject": f"Copy to {EMAIL.lower()}",
+            "description": f"Ask {EMAIL}, {PHONE}; notzoe.quincemarker@else.example",
             "contact_id": house.cast.customer_id, "custom_fields": {"cc": EMAIL.upper()}, "tags": ["shared"],
         },
     )["id"]  # fmt: skip

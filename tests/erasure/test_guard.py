@@ -37,7 +37,8 @@ def running(house: House) -> Iterator[str]:
 
 
 CHANGES = [
-    "UPDATE events SET actor_name = 'x'", "UPDATE events SET data = '{}'", "DELETE FROM events", "TRUNCATE events CASCADE",
+    "UPDATE events SET actor_name = 'x'", "UPDATE events SET data = '{}'", "DELETE FROM events",
+    "TRUNCATE events",
     "MERGE INTO events e USING (VALUES (1)) v (n) ON true WHEN MATCHED THEN UPDATE SET actor_name = 'x'",
     "WITH x AS (UPDATE events SET actor_name = 'x' RETURNING 1) SELECT * FROM x",
     "DO $$ BEGIN UPDATE events SET actor_name = 'erase_event()'; END $$",

@@ -55,7 +55,8 @@ def test_types_and_keys_are_those_of_the_table(house: House) -> None:
             assert kinds[name] in ({wanted, "identifier"} if wanted == "text" else {wanted}), (place.table, name)
         key = house.sql(
             """SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a
-               ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE i.indrelid = %s::regclass AND indisprimary""",
+               ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+               WHERE i.indrelid = %s::regclass AND indisprimary""",
             (place.table,),
         )[0][0]
         assert set(key) == {"workspace_id", *place.key}

@@ -18,6 +18,7 @@ from ticketry.core.actor import Actor, system
 from ticketry.core.ids import mint
 from ticketry.db.pool import Tx
 from ticketry.erasure import store
+from ticketry.erasure.beside import store as beside
 from ticketry.erasure.models import Run
 from ticketry.erasure.places import PLACES, Place
 from ticketry.erasure.rules import Eraser, Mode, Sought
@@ -98,7 +99,7 @@ async def _own(tx: Tx, files: Files | None, run: Run) -> Run:
     ids = await store.next_own(tx, run, TICKETS_AT_ONCE)
     if not ids:
         return replace(run, stage="elsewhere" if run.contact_id else "answers", place="")
-    await store.note_words(tx, run, ids)
+    await beside.note_words(tx, run, ids)
     work = _Work(tx, files, run, Eraser(_sought(run)))
     for place in PLACES:
         await work.go_through(place, ids, dict.fromkeys(ids, "own"))
@@ -137,7 +138,7 @@ async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     await store.hold(tx, run.workspace_id, ids)
     spoken = await store.spoken_on(tx, run, ids)
     modes: dict[str, Mode] = {ticket_id: "part" if ticket_id in spoken else "mention" for ticket_id in ids}
-    await store.note_words(tx, run, ids)
+    await beside.note_words(tx, run, ids)
     work = _Work(tx, files, run, eraser)
     for place in PLACES:
         await work.go_through(place, ids, modes)
@@ -152,11 +153,12 @@ async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
     for place in PLACES:
         if place.loose:
             await work.go_through_loose(place)
+    await beside.drop_mails(tx, run)
     gone = await attachments.erase(tx, run.workspace_id, contact_ids=[run.contact_id or ""])
-    for job_id, args in await store.jobs(tx, eraser.sought.rough()):
+    for job_id, args in await beside.jobs(tx, eraser.sought.rough()):
         left = eraser.anything(args, "mention")
         if left != args:
-            await store.write_job(tx, job_id, left)
+            await beside.write_job(tx, job_id, left)
     counts = _counted(run, {**work.counts, "files": gone})
     return replace(run, stage="answers", place="", counts=counts)
 
@@ -180,7 +182,7 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
 
 async def _words(tx: Tx, files: Files | None, run: Run) -> Run:
     """Words that stand nowhere else leave the vocabulary of the search."""
-    last = await store.drop_words(tx, run, WORDS_AT_ONCE)
+    last = await beside.drop_words(tx, run, WORDS_AT_ONCE)
     if last is not None:
         return replace(run, place=last)
     return replace(run, stage="files", place="", settled=await store.own_transaction(tx))
@@ -195,11 +197,11 @@ async def _end(tx: Tx, files: Files | None, run: Run) -> Run | None:
     """Forgets what was looked for, and records the erasure."""
     if run.settled is None or not await store.is_settled(tx, run.settled):
         return None
-    if await store.mend_words(tx, run, WORDS_AT_ONCE):
+    if await beside.mend_words(tx, run, WORDS_AT_ONCE):
         return run
     if (run.sought or {}).get("labels"):
         folded = await fold_counts(tx)
-        if not await store.drop_empty_counts(tx, run.workspace_id) and not folded:
+        if not await beside.drop_empty_counts(tx, run.workspace_id) and not folded:
             return None
     about: dict[str, Any] = {"erasure_id": run.id, "counts": run.counts}
     if run.contact_id is not None:
@@ -270,8 +272,8 @@ class _Work:
 
     async def _delete_raws(self, mail_ids: Sequence[str]) -> None:
         """Deletes mails as they came. Should this unit fail, the next attempt finds their rows and deletes nothing."""
-        for mail_id in await store.raws(self.tx, self.run.workspace_id, mail_ids) if mail_ids else []:
+        for mail_id in await beside.raws(self.tx, self.run.workspace_id, mail_ids) if mail_ids else []:
             if self.files is None:
                 raise storage_not_set()
             await self.files.delete(f"{self.run.workspace_id}/{mail_id}")
-            await store.forget_raw(self.tx, self.run.workspace_id, mail_id)
+            await beside.forget_raw(self.tx, self.run.workspace_id, mail_id)
