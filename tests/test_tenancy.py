@@ -41,6 +41,8 @@ BODY: dict[str, Any] = {
     "since": "2025-01-01T00:00:00Z",
 }
 """A right value of each field that some call requires."""
+QUERIES = {"DELETE /v1/contacts/{contact_id}": {"confirm": "true"}}
+"""What a call must be asked with."""
 IDS_IN_BODIES = {
     "contact_id": "contact_id",
     "assigned_to": "user_id",
@@ -314,7 +316,7 @@ def send(house: House, room: Room, call: Call, path: str, body: Any = None, **mo
     if call.path in MAILS:
         more["headers"] = {"Content-Type": "message/rfc822", **more.get("headers", {})}
         return house.client(room.key).post(path, content=MAILS[call.path], **more)
-    return house.client(room.key).request(call.method, path, json=given, **more)
+    return house.client(room.key).request(call.method, path, json=given, params=QUERIES.get(routes.name(call)), **more)
 
 
 CALLS = routes.calls()

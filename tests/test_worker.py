@@ -17,11 +17,11 @@ def jobs(house: House) -> dict[str, str]:
     return dict(house.sql("SELECT task_name, status::text FROM procrastinate_jobs"))
 
 
-def run_task(house: House, name: str) -> None:
+def run_task(house: House, name: str, **options: Any) -> None:
     """Runs a periodic task once."""
 
     async def work() -> None:
-        settings = load({"database_url": house.database_url}, {})
+        settings = load({"database_url": house.database_url, **options}, {})
         async with make_pool(house.database_url, 2) as pool:
             queue = make_queue(Resources(pool, house.clock, settings, News(house.database_url)))
             async with queue.open_async():

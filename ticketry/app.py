@@ -18,6 +18,7 @@ from ticketry.accounts.workspaces import api as workspaces_api
 from ticketry.attachments import api as attachments_api
 from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
+from ticketry.erasure import api as erasure_api
 from ticketry.feed import api as feed_api
 from ticketry.mail.receiving import api as mail_in_api
 from ticketry.mail.sending import api as mail_messages_api
@@ -63,6 +64,7 @@ ROUTERS = (
     endpoints_api.router,
     policies_api.router,
     contacts_api.router,
+    erasure_api.router,
     users_api.router,
     keys_api.router,
     workspaces_api.router,

@@ -301,6 +301,24 @@ def list_contacts(
     list_all(_settings(data_dir=data_dir, database_url=database_url), _place(workspace, env), search)
 
 
+@contacts_app.command("erase")
+def erase_contact(
+    contact_id: Annotated[str, typer.Argument(metavar="ID", help="The contact's id, as `contacts list` shows it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="It cannot be undone: say that you mean it.")] = False,
+    workspace: Workspace = None,
+    env: Env = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Erase a person for good: name, addresses, words and files. This cannot be undone.
+
+    Figures and ids stay. An erasure that is interrupted is ended by the server, or by the same command again.
+    """
+    from ticketry.commands.contacts import erase
+
+    erase(_settings(data_dir=data_dir, database_url=database_url), _place(workspace, env), contact_id, yes)
+
+
 @workspaces_app.command("create")
 def create_workspace(
     name: Annotated[str, typer.Option(help="The client's name.")],

@@ -15,6 +15,7 @@ from procrastinate.jobs import Status
 
 from ticketry.attachments import jobs as attachments
 from ticketry.db.pool import unit
+from ticketry.erasure import runs as erasures
 from ticketry.feed.jobs import relay
 from ticketry.feed.service import Subscriber
 from ticketry.mail.receiving import jobs as mail_in
@@ -140,7 +141,24 @@ def make_queue(house: Resources) -> procrastinate.App:
                 await queue.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
 
     _add_timer_of_files(queue, house)
+    _add_erasures(queue, house)
     return queue
+
+
+def _add_erasures(queue: procrastinate.App, house: Resources) -> None:
+    @queue.periodic(cron=EVERY_TEN_SECONDS)
+    @queue.task(name="finish_erasures", queueing_lock="finish_erasures")
+    @alone
+    async def finish_erasures(timestamp: int) -> None:
+        """Go on with erasures whose process died, or that were too long for one request."""
+        log.debug("finished erasures", erasures=await erasures.finish_all(house))
+
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="erase_old_tickets", queueing_lock="erase_old_tickets")
+    @alone
+    async def erase_old_tickets(timestamp: int) -> None:
+        """Erase the texts of tickets that were closed for as long as their workspace keeps them."""
+        log.debug("erased old tickets", workspaces=await erasures.retain(house))
 
 
 def _add_timer_of_files(queue: procrastinate.App, house: Resources) -> None:

@@ -13,7 +13,7 @@ from ticketry.db.pool import Tx
 
 FIELDS = {
     "id", "agency_id", "name", "environment", "is_home", "tier", "minute_limit", "day_limit", "reopen_window_days",
-    "auto_close_days", "branding", "created_at", "updated_at",
+    "auto_close_days", "retention_months", "branding", "created_at", "updated_at",
 }  # fmt: skip
 BRAND = {"display_name", "logo_url", "colour", "website"}
 
@@ -67,7 +67,8 @@ def test_a_name_is_enough(house: House) -> None:
     assert workspace["id"].startswith("ws_")
     assert {name: workspace[name] for name in FIELDS - {"id", "agency_id", "created_at", "updated_at"}} == {
         "name": "Initech", "environment": "live", "is_home": False, "tier": "enterprise", "minute_limit": None,
-        "day_limit": None, "reopen_window_days": 14, "auto_close_days": None, "branding": dict.fromkeys(BRAND),
+        "day_limit": None, "reopen_window_days": 14, "auto_close_days": None, "retention_months": None,
+        "branding": dict.fromkeys(BRAND),
     }  # fmt: skip
     assert read(house, workspace) == workspace
 

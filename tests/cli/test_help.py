@@ -17,7 +17,7 @@ COMMANDS = [
     "serve", "worker", "migrate", "doctor", "demo", "settings", "openapi", "export", "import",
     "keys create", "keys list", "keys revoke",
     "users create", "users list",
-    "contacts create", "contacts list",
+    "contacts create", "contacts list", "contacts erase",
     "workspaces create", "workspaces list",
     "sla replay", "sla calendars create", "sla calendars list", "sla policies list",
     "mail list", "mail show",

@@ -8,7 +8,7 @@ import pytest
 from conftest import House
 from kit import forbidden, mint, problem, raw, strings_between, wrong_fields
 
-FIELDS = {"id", "name", "email", "phone", "company", "external_id", "tags", "created_at", "updated_at"}
+FIELDS = {"id", "name", "email", "phone", "company", "external_id", "tags", "created_at", "updated_at", "erased_at"}
 FULL: dict[str, Any] = {
     "name": "Ada Lovelace",
     "email": "ada@example.com",

@@ -13,6 +13,10 @@ Company = Annotated[str, text(200)]
 ExternalId = Annotated[str, text(200), Field(description="The customer's id in a system of yours.")]
 
 
+ERASED_NAME = "[erased]"
+"""What an erased contact is called; the table holds it to that."""
+
+
 class ContactIn(StrictModel):
     """A new contact."""
 
@@ -50,3 +54,6 @@ class Contact(BaseModel):
     tags: list[str]
     created_at: Instant
     updated_at: Instant
+    erased_at: Instant | None = Field(
+        None, description="When the person's data was erased: the id stays, and nothing else can be done with it."
+    )

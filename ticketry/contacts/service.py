@@ -3,7 +3,7 @@
 from typing import Any
 
 from ticketry.contacts import store
-from ticketry.contacts.models import Contact, ContactIn, ContactPatch
+from ticketry.contacts.models import ERASED_NAME, Contact, ContactIn, ContactPatch
 from ticketry.core.errors import Conflict, NotFound, ValidationFailed, field_error
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
@@ -40,8 +40,10 @@ async def page(tx: Tx, workspace_id: str, search: str | None, external_id: str |
 
 
 async def update(tx: Tx, workspace_id: str, contact_id: str, body: ContactPatch) -> Contact:
-    """Changes the fields given."""
-    contact = await get(tx, workspace_id, contact_id)
+    """Changes the fields given. Raises `contact_erased` for one that was erased."""
+    contact = await store.hold(tx, workspace_id, contact_id) or await get(tx, workspace_id, contact_id)
+    if contact.erased_at is not None:
+        raise Conflict("contact_erased", "This contact was erased")
     changes = body.model_dump(exclude_unset=True)
     if changes.get("email") and await store.by_email(tx, workspace_id, changes["email"]) not in {
         None,
@@ -86,9 +88,27 @@ async def id_of_address(tx: Tx, workspace_id: str, email: str) -> str | None:
     return await store.by_email(tx, workspace_id, email)
 
 
+async def erase(tx: Tx, workspace_id: str, contact_id: str) -> Contact:
+    """Empties a contact but for its id; the contact as it was. One that was erased before stays as it is."""
+    contact = await store.hold(tx, workspace_id, contact_id)
+    if contact is None:
+        raise NotFound("contact_not_found", "Contact not found")
+    if contact.erased_at is None:
+        await store.erase(tx, workspace_id, contact_id, ERASED_NAME)
+    return contact
+
+
+async def is_living(tx: Tx, workspace_id: str, contact_id: str) -> bool:
+    """Whether there is a contact with this id that was not erased."""
+    contact = await store.get(tx, workspace_id, contact_id)
+    return contact is not None and contact.erased_at is None
+
+
 async def check_exists(tx: Tx, workspace_id: str, contact_id: str, field: str) -> Contact:
-    """The contact, if there is one; else a validation error that names `field`."""
+    """The contact, if there is one and it was not erased; else a validation error that names `field`."""
     contact = await store.get(tx, workspace_id, contact_id)
     if contact is None:
         raise ValidationFailed(field_error(field, "contact_not_found", "no contact of this workspace has this id"))
+    if contact.erased_at is not None:
+        raise ValidationFailed(field_error(field, "contact_erased", "this contact was erased"))
     return contact

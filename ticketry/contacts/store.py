@@ -9,7 +9,7 @@ from ticketry.core.text import like
 from ticketry.db.pool import Tx
 from ticketry.db.sql import assignments
 
-_COLUMNS = "id, name, email, phone, company, external_id, tags, created_at, updated_at"
+_COLUMNS = "id, name, email, phone, company, external_id, tags, created_at, updated_at, erased_at"
 
 
 async def get(tx: Tx, workspace_id: str, contact_id: str) -> Contact | None:
@@ -20,10 +20,26 @@ async def get(tx: Tx, workspace_id: str, contact_id: str) -> Contact | None:
 
 async def insert(tx: Tx, workspace_id: str, contact: Contact) -> bool:
     """Stores a new contact; False if the id or the mail address is taken."""
-    query = f"""INSERT INTO contacts (workspace_id, {_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    query = f"""INSERT INTO contacts (workspace_id, {_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                 ON CONFLICT DO NOTHING"""
     values = tuple(getattr(contact, name) for name in Contact.model_fields)
     return await tx.execute(query, (workspace_id, *values)) == 1
+
+
+async def hold(tx: Tx, workspace_id: str, contact_id: str) -> Contact | None:
+    """One contact, which nobody else changes or names until the unit ends."""
+    query = f"SELECT {_COLUMNS} FROM contacts WHERE workspace_id = %s AND id = %s FOR UPDATE"
+    return await tx.one_of(Contact, query, (workspace_id, contact_id))
+
+
+async def erase(tx: Tx, workspace_id: str, contact_id: str, name: str) -> None:
+    """Empties a contact's row but for its id."""
+    await tx.execute(
+        """UPDATE contacts SET name = %s, email = NULL, phone = NULL, company = NULL, external_id = NULL, tags = '{}',
+               erased_at = %s, updated_at = %s
+           WHERE workspace_id = %s AND id = %s""",
+        (name, tx.now, tx.now, workspace_id, contact_id),
+    )
 
 
 async def update(tx: Tx, workspace_id: str, contact_id: str, changes: dict[str, Any]) -> bool:

@@ -7,15 +7,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction, DatabaseError, OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from ticketry.core.errors import Conflict
 from ticketry.db.sql import compiled
 
 GAVE_UP = (DeadlockDetected, LockNotAvailable, QueryCanceled)
 """A statement that met a limit of `_configure` or another's lock: it may succeed when it is tried again."""
+REFUSED = "TK409"
+"""What our triggers raise where a rule of the API stands in the database: message and detail are its code and words."""
 Row = TypeVar("Row")
 Params = Mapping[str, Any] | Sequence[Any] | None
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
@@ -150,7 +153,12 @@ class Tx:
             return await cursor.execute(query, binary=True)
         text, places = compiled(query)
         given: Any = params
-        return await cursor.execute(text, [given[place] for place in places], binary=True)
+        try:
+            return await cursor.execute(text, [given[place] for place in places], binary=True)
+        except DatabaseError as error:
+            if error.sqlstate == REFUSED:
+                raise Conflict(error.diag.message_primary or "", error.diag.message_detail or "") from error
+            raise
 
     async def rest(self) -> None:
         """Gives the connection back until the next statement, for a unit that is not atomic and has to wait."""

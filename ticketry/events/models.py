@@ -21,6 +21,9 @@ EventType = Literal[
     "ticket.rated",
     "ticket.sla_warning",
     "ticket.sla_breached",
+    "ticket.erased",
+    "contact.erased",
+    "retention.erased",
     "webhook.disabled",
 ]
 

@@ -101,8 +101,8 @@ async def _row(tx: Tx, claim: Claim) -> tuple[Any, ...] | None:
     """What is stored for the claim. Raises if it was another request."""
     row = await tx.one(
         """SELECT fingerprint, status, headers, body FROM idempotent_answers
-           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND created_at > %s""",
-        (claim.workspace_id, claim.key_id, claim.key, tx.now - KEPT),
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s) AND created_at > %s""",
+        (claim.workspace_id, claim.key_id, [claim.key, _hidden(claim.key)], tx.now - KEPT),
     )
     if row is not None and bytes(row[0]) != claim.fingerprint:
         message = "This Idempotency-Key was used for another request"
@@ -203,3 +203,52 @@ async def purge(pool: Pool, now: datetime) -> int:
     """Deletes the answers that nobody may ask for again; how many."""
     async with unit(pool, now) as tx:
         return await tx.execute("DELETE FROM idempotent_answers WHERE created_at <= %s", (now - KEPT,))
+
+
+async def stored_after(
+    tx: Tx, workspace_id: str, after: tuple[str, str, int], limit: int
+) -> list[tuple[str, str, int, str]]:
+    """The next stored answers of a workspace: the key that asked, its Idempotency-Key, the part and the text.
+
+    A request that is done in parts has an answer for each; -1 stands for the whole.
+    """
+    rows = await tx.all(
+        """SELECT key_id, idempotency_key, part, body FROM (
+               SELECT key_id, idempotency_key, -1 AS part, body FROM idempotent_answers
+               WHERE workspace_id = %(workspace_id)s AND (key_id, idempotency_key) >= (%(key)s::text, %(word)s::text)
+               UNION ALL
+               SELECT key_id, idempotency_key, part, body FROM idempotent_parts
+               WHERE workspace_id = %(workspace_id)s AND (key_id, idempotency_key) >= (%(key)s::text, %(word)s::text)
+           ) AS stored WHERE (key_id, idempotency_key, part) > (%(key)s::text, %(word)s::text, %(part)s::integer)
+           ORDER BY key_id, idempotency_key, part LIMIT %(limit)s""",
+        {"workspace_id": workspace_id, "key": after[0], "word": after[1], "part": after[2], "limit": limit},
+    )
+    return [(key_id, word, part, bytes(body).decode("utf-8", "replace")) for key_id, word, part, body in rows]
+
+
+def _hidden(word: str) -> str:
+    """What stands for an Idempotency-Key that must not be read any more, but be known again."""
+    return f"sha256:{hashlib.sha256(word.encode()).hexdigest()}"
+
+
+async def withdraw(tx: Tx, workspace_id: str, key_id: str, word: str, part: int, *, hide_key: bool) -> None:
+    """Takes back what a stored answer says. The request stays known: a retry is told so, and not carried out again.
+
+    `hide_key` also makes the Idempotency-Key unreadable.
+    """
+    answer = render(Conflict("answer_erased", "This request was carried out; its answer was erased with personal data"))
+    if part >= 0:
+        await tx.execute(
+            """UPDATE idempotent_parts SET body = %s
+               WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND part = %s""",
+            (b'{"status":%d,%b' % (answer.status_code, bytes(answer.body)[1:]), workspace_id, key_id, word, part),
+        )
+        return
+    await tx.execute(
+        """UPDATE idempotent_answers SET status = %s, body = %s, headers = %s, idempotency_key = %s
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
+        (
+            answer.status_code, bytes(answer.body), Jsonb({"content-type": "application/json"}),
+            _hidden(word) if hide_key else word, workspace_id, key_id, word,
+        ),
+    )  # fmt: skip

@@ -45,6 +45,9 @@ class WorkspacePatch(StrictModel):
     auto_close_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
         None, description="Days after which resolved tickets are closed by themselves; `null` is never."
     )
+    retention_months: Annotated[int, Field(ge=1, le=1200)] | None = Field(
+        None, description="Months after which the texts of closed tickets are erased; `null` keeps them for ever."
+    )
     branding: Branding = Branding()
 
 
@@ -61,6 +64,7 @@ class Workspace(BaseModel):
     day_limit: int | None
     reopen_window_days: int
     auto_close_days: int | None
+    retention_months: int | None
     branding: Branding
     created_at: Instant
     updated_at: Instant

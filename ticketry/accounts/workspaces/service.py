@@ -42,6 +42,7 @@ async def _add(
         day_limit=None,
         reopen_window_days=14,
         auto_close_days=None,
+        retention_months=None,
         branding=Branding(),
         created_at=created_at or tx.now,
         updated_at=created_at or tx.now,

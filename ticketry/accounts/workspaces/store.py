@@ -10,7 +10,7 @@ from ticketry.db.pool import Tx
 from ticketry.db.sql import assignments
 
 _COLUMNS = """id, agency_id, name, environment, is_home, tier, minute_limit, day_limit, reopen_window_days,
-              auto_close_days, branding, created_at, updated_at"""
+              auto_close_days, retention_months, branding, created_at, updated_at"""
 
 
 async def lock_founding(tx: Tx) -> None:

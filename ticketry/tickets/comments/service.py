@@ -140,7 +140,10 @@ def _comment(speaker: Actor, ticket: Ticket, body: CommentIn, files: list[Attach
 
 
 async def _follow_up(tx: Tx, speaker: Actor, closed: Ticket) -> Ticket:
-    """A new ticket that goes on from a closed one: its contact's, else of the one who asks."""
+    """A new ticket that goes on from a closed one: its contact's while there is one, else of the one who asks."""
+    holder = closed.contact_id
+    if holder is None or not await contacts.is_living(tx, closed.workspace_id, holder):
+        holder = speaker.id
     return await tickets.create(
         tx,
         speaker,
@@ -149,7 +152,7 @@ async def _follow_up(tx: Tx, speaker: Actor, closed: Ticket) -> Ticket:
             description=f"Follow-up of {ticket_rules.label(closed.number)}.",
             priority=closed.priority,
             category=closed.category,
-            contact_id=closed.contact_id or speaker.id,
+            contact_id=holder,
             tags=closed.tags,
         ),
         follow_up_of=closed.id,

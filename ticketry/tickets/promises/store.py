@@ -11,7 +11,7 @@ from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
 
 async def facts_of(tx: Tx, workspace_id: str, ticket_ids: Sequence[str]) -> dict[str, list[Fact]]:
-    """The facts that tickets' clocks mind, from their events, in order."""
+    """The facts that tickets' clocks mind, from their events, in order. An erasure does not touch the clock."""
     rows = await tx.all(
         """SELECT ticket_id, created_at,
                   CASE type WHEN 'ticket.created' THEN data #>> '{ticket,status}'
@@ -19,7 +19,8 @@ async def facts_of(tx: Tx, workspace_id: str, ticket_ids: Sequence[str]) -> dict
                   CASE type WHEN 'ticket.created' THEN data #>> '{ticket,priority}'
                             ELSE data #>> '{changes,priority,to}' END,
                   data #>> '{comment,visibility}' = 'public' AND data #>> '{comment,author,type}' = 'user'
-           FROM events WHERE workspace_id = %s AND ticket_id = ANY(%s) ORDER BY ticket_id, position""",
+           FROM events WHERE workspace_id = %s AND ticket_id = ANY(%s) AND type <> 'ticket.erased'
+           ORDER BY ticket_id, position""",
         (workspace_id, list(ticket_ids)),
     )
     found: dict[str, list[Fact]] = {ticket_id: [] for ticket_id in ticket_ids}

@@ -1,0 +1,153 @@
+"""How a person is recognised in what others wrote, and what is left of texts."""
+
+import html
+import json
+import quopri
+import unicodedata
+import urllib.parse
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticketry.erasure.rules import ERASED, SHORT, Eraser, Mode, Sought
+
+ZOE = Sought("contact_z", ("Zoë O'Brax-Müller",), "zoë.o'brax@example.com", "+491701234567", False, ("Quax & Söhne",))
+WRITTEN = [
+    ("Dear Zoë O'Brax-Müller!", "Dear [erased]!"), ("ZOË", "[erased]"), ("Zoe", "Zoe"), ("Zoëlla", "Zoëlla"),
+    ("müller's", "[erased]'s"), ("MÜLLER", "[erased]"), ("Müllerei", "Müllerei"),
+    ("Zoë_O'Brax - Müller", "[erased]_[erased] - [erased]"),
+    ("O’Brax", "[erased]"), ("(Zoë)", "([erased])"), ("_Zoë_", "_[erased]_"), ("Quax & Söhne", "[erased]"),
+    ("quax", "quax"), ("zoë.o'brax@example.com.", "[erased]."), ("<zoë.o'brax@EXAMPLE.com>", "<[erased]>"),
+    ("xzoë.o'brax@example.com", "xzoë.[erased]@example.com"), ("mailto:zoë.o'brax@example.com", "mailto:[erased]"),
+    ("+491701234567", "[erased]"), ("+49 170 123 45 67", "[erased]"), ("0170/1234567", "[erased]"),
+    ("(0170) 123-4567", "[erased]"), ("00491701234567", "[erased]"), ("4917012345678", "4917012345678"),
+    ("order 1234567", "order 1234567"), ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "left"), WRITTEN)
+def test_on_the_persons_tickets(text: str, left: str) -> None:
+    assert Eraser(ZOE).text(text, "own") == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Zoë O'Brax-Müller", "Zoë O'Brax-Müller"), ("Müller", "Müller"), ("Quax & Söhne", "Quax & Söhne"),
+        ("zoë.o'brax@example.com", "[erased]"), ("+491701234567", "[erased]"), ("491701234567", "[erased]"),
+        ("+4917012345678", "+4917012345678"), ("0170 1234567", "0170 1234567"),
+        ("zoë.o'brax@example.com.au", "zoë.o'brax@example.com.au"),
+        ("a-zoë.o'brax@example.com", "a-zoë.o'brax@example.com"),
+    ],
+)  # fmt: skip
+def test_on_others_tickets(text: str, left: str) -> None:
+    assert Eraser(ZOE).text(text, "mention") == left
+
+
+ENCODINGS = {
+    "json": lambda text: json.dumps(text)[1:-1],
+    "url": urllib.parse.quote,
+    "html": html.escape,
+    "numbers": lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
+    "quoted-printable": lambda text: quopri.encodestring(text.encode()).decode().replace("=\n", ""),
+    "decomposed": lambda text: unicodedata.normalize("NFD", text),
+    "upper": str.upper,
+    "lower": str.lower,
+    "plain": str,
+}
+LETTERS = st.characters(categories=("Lu", "Ll", "Lo"), max_codepoint=0x2FFFF, exclude_characters="ſ")
+NAME_PARTS = st.text(LETTERS, min_size=3, max_size=12)
+
+
+def alike(text: str) -> bool:
+    """Whether its letters keep their identity through case and normal forms: those that do not are few and rare."""
+    forms = {text, text.upper().lower(), text.lower(), unicodedata.normalize("NFC", text)}
+    return len({form.casefold() for form in forms}) == 1 and len(text.upper()) == len(text)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@settings(deadline=None)
+@given(first=NAME_PARTS.filter(alike), last=NAME_PARTS.filter(alike), joint=st.sampled_from([" ", "'", "-", " & "]))
+def test_a_name_is_found_however_it_is_written(encoding: str, first: str, last: str, joint: str) -> None:
+    name = f"{first}{joint}{last}"
+    eraser = Eraser(Sought("contact_z", (name,)))
+    left = eraser.text(f"({ENCODINGS[encoding](name)}){' ' * 200}", "own")
+    assert left.strip() == f"({ERASED})"
+
+
+@given(text=st.text(max_size=300))
+def test_what_does_not_mention_the_person_stays(text: str) -> None:
+    eraser = Eraser(Sought("contact_z", ("Qqqqzzzz Xxxxvvvv",), "qqqqzzzz@example.com", "+999888777666"))
+    for mode in ("own", "part", "mention"):
+        assert eraser.text(text, mode) == text
+
+
+@pytest.mark.parametrize("limit", [50, 64, 100, 200, 10_000])
+def test_what_is_left_fits_where_it_stood(limit: int) -> None:
+    eraser = Eraser(Sought("contact_z", (), "a@b.io"))
+    text = ("a@b.io " * limit)[:limit]
+    left = eraser.text(text, "mention")
+    assert len(left) <= limit
+    assert "a@b.io" not in left
+    assert SHORT in left
+
+
+def data(**more: Any) -> dict[str, Any]:
+    """An event's data."""
+    ticket = {
+        "id": "ticket_1", "subject": "s", "priority_label": "High", "status": "new", "contact_id": "contact_z",
+        "assigned_name": "Zoë Agent", "tags": ["a"], "custom_fields": {"a": 1}, "resolution_note": None,
+        "conversation_id": "c", "category": "high", "created_at": "2025-01-15T09:00:00Z",
+    }  # fmt: skip
+    return {"ticket": ticket, "changes": {}, **more}
+
+
+def test_ids_words_of_the_program_and_the_teams_names_stay() -> None:
+    """A customer called High, New or like one of the team does not change what the program says."""
+    eraser = Eraser(Sought("contact_z", ("High New Zoë",)))
+    left = eraser.column("event", data(), "own", mine=False)
+    assert left["ticket"] == {
+        **data()["ticket"], "subject": ERASED, "tags": [], "custom_fields": {}, "conversation_id": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mode", "author", "body"),
+    [
+        ("own", ("contact", "contact_z"), ERASED), ("own", ("user", "user_1"), f"to {ERASED}"),
+        ("mention", ("contact", "contact_z"), ERASED), ("mention", ("contact", "contact_y"), f"to {ERASED}"),
+    ],
+)  # fmt: skip
+def test_a_comment_in_an_event(mode: Mode, author: tuple[str, str], body: str) -> None:
+    said = {
+        "id": "comment_1", "body": "to zoë.o'brax@example.com", "visibility": "public",
+        "author": {"type": author[0], "id": author[1], "name": "Zoë"},
+    }  # fmt: skip
+    event = data(comment=said)
+    event["ticket"]["contact_id"] = "contact_z" if mode == "own" else "contact_other"
+    left = Eraser(ZOE).column("event", event, mode, mine=False)["comment"]
+    name = ERASED if author[1] == "contact_z" else "Zoë"
+    assert left == {**said, "body": body, "author": {**said["author"], "name": name}}
+
+
+def test_events_of_when_the_ticket_was_theirs() -> None:
+    """The ticket has gone to somebody else since: what it said then goes all the same."""
+    assert Eraser(ZOE).column("event", data(), "mention", mine=False)["ticket"]["subject"] == ERASED
+    change = {"contact_id": {"from": "contact_z", "to": "contact_y"}, "subject": {"from": "old", "to": "new"}}
+    event = data(changes=change)
+    event["ticket"]["contact_id"] = "contact_y"
+    left = Eraser(ZOE).column("event", event, "mention", mine=False)
+    assert left["changes"] == {**change, "subject": {"from": ERASED, "to": ERASED}}
+
+
+def test_old_tickets_lose_the_teams_words_too() -> None:
+    eraser = Eraser(Sought())
+    assert eraser.column("said", "an agent's", "own", mine=False) == ERASED
+    assert eraser.column("name", "Jane", "own", mine=False) == "Jane"
+    assert eraser.column("label", "billing", "own", mine=False) == "billing"
+
+
+def test_what_is_sought_comes_back_as_it_was_stored() -> None:
+    assert Sought.of({**json.loads(json.dumps(ZOE.as_dict())), "labels": True}) == ZOE

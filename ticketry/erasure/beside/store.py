@@ -1,0 +1,113 @@
+"""What stands beside tickets and holds words of theirs too: the vocabulary, counts, mails as they came, queued jobs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from ticketry.core.text import like
+from ticketry.db.pool import Tx
+from ticketry.erasure.models import Run
+
+
+async def note_words(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> None:
+    """Remembers the words of tickets whose texts are about to go, as far as they are in the vocabulary."""
+    await tx.execute(
+        """INSERT INTO erasure_words (workspace_id, erasure_id, word)
+           SELECT DISTINCT v.workspace_id, %s, v.word
+           FROM ticket_words w CROSS JOIN LATERAL unnest(tsvector_to_array(w.words)) AS l (word)
+           JOIN vocabulary v ON v.workspace_id = w.workspace_id AND v.word = l.word
+           WHERE w.workspace_id = %s AND w.ticket_id = ANY(%s) ON CONFLICT DO NOTHING""",
+        (run.id, run.workspace_id, list(ticket_ids)),
+    )
+
+
+async def drop_words(tx: Tx, run: Run, limit: int) -> str | None:
+    """Takes the next remembered words out of the vocabulary if no ticket holds them; the last one looked at.
+
+    Most words of a text are common: they are found among the newest tickets, and only the rest is looked up.
+    """
+    row = await tx.one(
+        """WITH batch AS MATERIALIZED (
+               SELECT word FROM erasure_words WHERE workspace_id = %(workspace_id)s AND erasure_id = %(run)s
+               AND word > %(after)s ORDER BY word LIMIT %(limit)s),
+           newest AS MATERIALIZED (
+               SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s
+               ORDER BY created_at DESC, id DESC LIMIT 500),
+           common AS MATERIALIZED (
+               SELECT DISTINCT l.word FROM newest JOIN ticket_words w
+                   ON w.workspace_id = %(workspace_id)s AND w.ticket_id = newest.id
+               CROSS JOIN LATERAL unnest(tsvector_to_array(w.words)) AS l (word)),
+           unused AS MATERIALIZED (
+               SELECT word FROM batch WHERE word NOT IN (SELECT word FROM common) AND NOT EXISTS (
+                   SELECT FROM ticket_words w
+                   WHERE w.workspace_id = %(workspace_id)s AND w.words @@ quote_lexeme(batch.word)::tsquery)),
+           dropped AS (
+               DELETE FROM vocabulary v USING unused
+               WHERE v.workspace_id = %(workspace_id)s AND v.word = unused.word),
+           noted AS (
+               UPDATE erasure_words e SET removed = true FROM unused
+               WHERE e.workspace_id = %(workspace_id)s AND e.erasure_id = %(run)s AND e.word = unused.word)
+           SELECT max(word) FROM batch""",
+        {"workspace_id": run.workspace_id, "run": run.id, "after": run.place, "limit": limit},
+    )
+    return row[0] if row else None
+
+
+async def mend_words(tx: Tx, run: Run, limit: int) -> int:
+    """Forgets the words remembered, and gives back to the vocabulary those that came into use meanwhile."""
+    row = await tx.one(
+        """WITH batch AS (
+               DELETE FROM erasure_words WHERE workspace_id = %(workspace_id)s AND erasure_id = %(run)s
+               AND word IN (SELECT word FROM erasure_words
+                            WHERE workspace_id = %(workspace_id)s AND erasure_id = %(run)s LIMIT %(limit)s)
+               RETURNING word, removed),
+           mended AS (
+               INSERT INTO vocabulary (workspace_id, word)
+               SELECT %(workspace_id)s, word FROM batch WHERE removed AND EXISTS (
+                   SELECT FROM ticket_words w
+                   WHERE w.workspace_id = %(workspace_id)s AND w.words @@ quote_lexeme(batch.word)::tsquery)
+               ORDER BY word ON CONFLICT DO NOTHING)
+           SELECT count(*) FROM batch""",
+        {"workspace_id": run.workspace_id, "run": run.id, "limit": limit},
+    )
+    return int(row[0]) if row else 0
+
+
+async def drop_empty_counts(tx: Tx, workspace_id: str) -> bool:
+    """Removes counts of no tickets, which may name an erased category; False while differences wait to be folded."""
+    row = await tx.one("SELECT EXISTS (SELECT FROM ticket_count_changes WHERE workspace_id = %s)", (workspace_id,))
+    await tx.execute("DELETE FROM ticket_counts WHERE workspace_id = %s AND tickets = 0", (workspace_id,))
+    await tx.execute("DELETE FROM ticket_rollups WHERE workspace_id = %s AND tickets = 0", (workspace_id,))
+    return not (row and row[0])
+
+
+async def raws(tx: Tx, workspace_id: str, mail_ids: Sequence[str]) -> list[str]:
+    """Those of these mails that the file store has as they came."""
+    query = "SELECT mail_id FROM inbound_raws WHERE workspace_id = %s AND mail_id = ANY(%s)"
+    return [mail_id for (mail_id,) in await tx.all(query, (workspace_id, list(mail_ids)))]
+
+
+async def forget_raw(tx: Tx, workspace_id: str, mail_id: str) -> None:
+    """A mail as it came is deleted."""
+    await tx.execute("DELETE FROM inbound_raws WHERE workspace_id = %s AND mail_id = %s", (workspace_id, mail_id))
+
+
+async def drop_mails(tx: Tx, run: Run) -> None:
+    """Mails to the person that were not sent yet are not sent any more."""
+    await tx.execute(
+        """UPDATE mail_messages SET status = 'skipped', reason = 'erased', next_attempt_at = NULL
+           WHERE workspace_id = %s AND recipient_type = 'contact' AND recipient_id = %s AND status = 'pending'""",
+        (run.workspace_id, run.contact_id),
+    )
+
+
+async def jobs(tx: Tx, rough: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+    """Queued jobs whose arguments may mention the person."""
+    query = "SELECT id, args FROM procrastinate_jobs WHERE lower(args::text) LIKE ANY(%s) FOR UPDATE"
+    return [(job_id, args) for job_id, args in await tx.all(query, ([like(part) for part in rough],))]
+
+
+async def write_job(tx: Tx, job_id: int, args: dict[str, Any]) -> None:
+    """Stores a job's arguments."""
+    await tx.execute("UPDATE procrastinate_jobs SET args = %s WHERE id = %s", (Jsonb(args), job_id))
