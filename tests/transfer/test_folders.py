@@ -188,6 +188,7 @@ def test_an_attachment_that_is_changed_or_missing_is_seen(house: House, files: P
         ("workspaces", 1, {"reopen_window_days": -1}, "reopen_window_days: new row for relation"),
         ("workspaces", 1, {"name": ...}, "name: is missing"),
         ("workspaces", 1, {"updated_at": "infinity"}, "updated_at: must be an RFC 3339 instant"),
+        ("workspaces", 1, {"created_at": "now"}, "created_at: must be an RFC 3339 instant"),
         ("workspaces", 1, {"environment": "dead"}, "environment: Input should be"),
     ],
     ids=str,

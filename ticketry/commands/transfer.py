@@ -17,7 +17,7 @@ from ticketry.commands import show
 from ticketry.commands.database import existing, run_with_pool
 from ticketry.commands.places import Place, agency, find
 from ticketry.core.clock import system_clock
-from ticketry.core.errors import ValidationFailed, field_error
+from ticketry.core.errors import OperatorError, ValidationFailed, field_error
 from ticketry.core.fields import parse_instant
 from ticketry.db.pool import Pool, Tx, long_unit
 from ticketry.settings import Settings
@@ -72,8 +72,16 @@ def bring(settings: Settings, place: Place, new: str | None, folder: Path, quiet
 
 async def _added(tx: Tx, name: str, folder: Path) -> Workspace:
     row = await service.settings_of(folder)
-    body = show.parse(WorkspaceIn, {"name": name, "environment": row.get("environment")})
-    return await workspaces.adopt(tx, await agency(tx), body, parse_instant(row.get("created_at")))
+    body = show.parse(WorkspaceIn, {"name": name})
+    try:
+        environment = show.parse(WorkspaceIn, {"name": name, "environment": row.get("environment")}).environment
+        created_at = parse_instant(row.get("created_at"))
+    except ValidationFailed as error:
+        raise OperatorError(f"workspaces.ndjson line 1: {error}") from None
+    except ValueError as error:
+        raise OperatorError(f"workspaces.ndjson line 1: created_at: {error}") from None
+    body = body.model_copy(update={"environment": environment})
+    return await workspaces.adopt(tx, await agency(tx), body, created_at)
 
 
 async def _take_back(files: Callable[[], Files], written: list[str]) -> None:
