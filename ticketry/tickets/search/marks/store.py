@@ -122,12 +122,14 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought |
         doubtful AS MATERIALIZED (
             SELECT u.number FROM unsettled u JOIN borne b ON b.stretch = u.number >> 14
             WHERE get_bit(b.tickets, (u.number & 16383)::integer) = 1),
-        held AS MATERIALIZED (
-            SELECT s.span, s.earliest, s.latest, bit_count(p.part)::integer AS n, p.part
+        parts AS MATERIALIZED (
+            SELECT (b.stretch << 4) + q.quarter AS span, p.part
             FROM borne b CROSS JOIN generate_series(0, 15) AS q (quarter)
             CROSS JOIN LATERAL (SELECT substring(b.tickets FROM q.quarter * 1024 + 1 FOR 1024) AS part OFFSET 0) p
-            JOIN ticket_spans s ON s.workspace_id = %(workspace_id)s AND s.span = (b.stretch << 4) + q.quarter
             WHERE bit_count(p.part) > 0),
+        held AS MATERIALIZED (
+            SELECT p.span, s.earliest, s.latest, bit_count(p.part)::integer AS n, p.part
+            FROM parts p JOIN ticket_spans s ON s.workspace_id = %(workspace_id)s AND s.span = p.span),
         near AS MATERIALIZED ({_near(asked)}),
         chosen AS MATERIALIZED (
             SELECT (n.span << 10) + w.word * 64 + b.place AS number
