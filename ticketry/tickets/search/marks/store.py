@@ -46,10 +46,8 @@ def serves(asked: TicketsAsked, sought: Sought | None) -> bool:
 
 
 def _sets(asked: TicketsAsked, sought: Sought | None) -> list[list[str]]:
-    """The marks of which a ticket must bear one, for each condition."""
-    sets = [[f"t:{tag}"] for tag in asked.tags or []] + [
-        [f"w:{word}" for word in each] for each in (sought.words if sought else None) or []
-    ]
+    """The marks of which a ticket must bear one, for each condition but the tags, of which it must bear all."""
+    sets = [[f"w:{word}" for word in each] for each in (sought.words if sought else None) or []]
     for name, kind in _MARKED.items():
         if (values := getattr(asked, name)) is not None:
             known = ["" if name == "assigned_to" and value == NOBODY else value for value in values]
@@ -57,20 +55,20 @@ def _sets(asked: TicketsAsked, sought: Sought | None) -> list[list[str]]:
     return sets + ([[f"m:{asked.sla_breach}"]] if asked.sla_breach is not None else [])
 
 
-def _borne(count: int) -> str:
-    """What tickets of each stretch bear one of the marks of every set.
+def _borne(sets: int, *, tagged: bool) -> str:
+    """What tickets of each stretch bear one of the marks of every set, and all tags.
 
-    The sub-select hides the marks from the planner, who would else think anew about every call, for no other plan.
+    The sub-selects hide the marks from the planner, who would else think anew about every call, for no other plan.
     """
-    each = [
-        f"""(SELECT m.stretch, bit_or(m.tickets) AS tickets FROM ticket_marks m
-            WHERE m.workspace_id = %(workspace_id)s AND m.mark = ANY((SELECT %(marks_{n})s::text[])::text[])
-            GROUP BY 1) s{n}"""
-        for n in range(count)
-    ]
+    chosen = """SELECT m.stretch, {}(m.tickets) AS tickets FROM ticket_marks m
+        WHERE m.workspace_id = %(workspace_id)s AND m.mark = ANY((SELECT %({})s::text[])::text[]) GROUP BY 1"""
+    each = [f"({chosen.format('bit_or', f'marks_{n}')}) s{n}" for n in range(sets)]
+    if tagged:
+        all_tags = "HAVING count(*) = cardinality((SELECT %(tag_marks)s::text[]))"
+        each.append(f"({chosen.format('bit_and', 'tag_marks')} {all_tags}) s{sets}")
     joined = " ".join([each[0], *(f"JOIN {one} USING (stretch)" for one in each[1:])])
     # The last of them does nothing but unpack the bits once, where they would else be unpacked for every span.
-    bits = " & ".join([*(f"s{n}.tickets" for n in range(count)), "~0::bit(16384)"])
+    bits = " & ".join([*(f"s{n}.tickets" for n in range(len(each))), "~0::bit(16384)"])
     return f"SELECT stretch, {bits} AS tickets FROM {joined}"
 
 
@@ -120,16 +118,18 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought |
             SELECT DISTINCT c.number FROM ticket_mark_changes c WHERE c.workspace_id = %(workspace_id)s
             {"" if asked.sla_breach is None else _LATE}),
         looked_at AS MATERIALIZED ({_unsettled(asked, where)}),
-        borne AS MATERIALIZED ({_borne(len(sets))}),
+        borne AS MATERIALIZED ({_borne(len(sets), tagged=asked.tags is not None)}),
         doubtful AS MATERIALIZED (
             SELECT u.number FROM unsettled u JOIN borne b ON b.stretch = u.number >> 14
             WHERE get_bit(b.tickets, (u.number & 16383)::integer) = 1),
-        held AS MATERIALIZED (
-            SELECT s.span, s.earliest, s.latest, bit_count(p.part)::integer AS n, p.part
+        parts AS MATERIALIZED (
+            SELECT (b.stretch << 4) + q.quarter AS span, p.part
             FROM borne b CROSS JOIN generate_series(0, 15) AS q (quarter)
             CROSS JOIN LATERAL (SELECT substring(b.tickets FROM q.quarter * 1024 + 1 FOR 1024) AS part OFFSET 0) p
-            JOIN ticket_spans s ON s.workspace_id = %(workspace_id)s AND s.span = (b.stretch << 4) + q.quarter
             WHERE bit_count(p.part) > 0),
+        held AS MATERIALIZED (
+            SELECT p.span, s.earliest, s.latest, bit_count(p.part)::integer AS n, p.part
+            FROM parts p JOIN ticket_spans s ON s.workspace_id = %(workspace_id)s AND s.span = p.span),
         near AS MATERIALIZED ({_near(asked)}),
         chosen AS MATERIALIZED (
             SELECT (n.span << 10) + w.word * 64 + b.place AS number
@@ -146,6 +146,7 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought |
         + (SELECT count(*) FROM looked_at)"""
     params = {**where.params, **place_params(asked.after), "query": sought and sought.query, "tags": asked.tags}
     params |= {f"marks_{n}": marks for n, marks in enumerate(sets)}
+    params["tag_marks"] = [f"t:{tag}" for tag in asked.tags or []]
     items = f"SELECT {ITEM_JSON} FROM ({page}) t ORDER BY {order(asked)}"
     return Found.of(await tx.one(f"WITH {ctes} SELECT {total}, ARRAY({items})", params))
 
