@@ -132,7 +132,7 @@ def test_workers_that_are_stopped_in_order_send_nothing_twice(start: Any, worker
     with Receiver() as receiver, server.client(key) as client:
         client.post("/v1/webhooks", json={"url": receiver.url})
         load = Load(key, server.url)
-        for _ in range(3):
+        for _ in range(2):
             one = worker()
             seen = len(receiver.received)
             assert eventually(lambda n=seen: len(receiver.received) > n + 20, 30)

@@ -5,13 +5,14 @@ import hashlib
 import hmac
 from typing import Any
 
+import pytest
 from conftest import House
 from kit import close
 from webhooks.receiving import Receiver, deliveries, eventually, failing, hook, settled, tried, well, working
 from webhooks.test_rules import GAPS
 
 from ticketry.db.pool import make_pool
-from ticketry.webhooks.deliveries import jobs
+from ticketry.webhooks.deliveries import jobs, service
 
 
 def test_what_happens_is_told_signed_and_once(house: House, receiver: Receiver) -> None:
@@ -144,6 +145,23 @@ def test_everything_since_a_moment(house: House, receiver: Receiver) -> None:
         assert eventually(lambda: settled(house, webhook, 3))
     assert events
     assert {one.ticket_id for one in receiver.received[2:]} == {told["id"], untold["id"]}
+
+
+def test_a_long_past_is_sent_again_in_pieces(house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds are taken whole, so that even more events in one second than a call looks at do not stop it."""
+    monkeypatch.setattr(service, "LOOKED_AT_ONCE", 2)
+    client, since = house.client(house.cast.test_key), house.clock()
+    for seconds in (0, 0, 1, 1, 0, 1):
+        house.clock.advance(seconds=seconds)
+        assert client.post("/v1/tickets", json={"subject": "s", "description": "d"}).status_code == 201
+    webhook = hook(house, receiver.url, key=house.cast.test_key)
+    path, answers = f"/v1/webhooks/{webhook['id']}/redeliver", []
+    while not answers or not answers[-1]["complete"]:
+        body = {"since": answers[-1]["next_since"] if answers else since.isoformat()}
+        answers.append(client.post(path, json=body).json()["data"])
+    assert [one["queued"] for one in answers] == [2, 3, 1]
+    assert client.get(f"/v1/webhooks/{webhook['id']}/deliveries").json()["meta"]["total"] == 6
+    assert client.delete(f"/v1/webhooks/{webhook['id']}").status_code == 204
 
 
 def test_off_keeps_what_waits_and_on_sends_it(house: House, receiver: Receiver) -> None:

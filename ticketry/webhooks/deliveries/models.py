@@ -67,8 +67,8 @@ class Redelivered(BaseModel):
     """What was queued."""
 
     queued: int = Field(description="Deliveries that will be sent; those that waited anyway are not counted.")
-    complete: bool = Field(description="`false` if there is more: call again with `since` set to `until`.")
-    until: Instant | None = Field(description="The instant of the last event that was looked at.")
+    complete: bool = Field(description="`false` if there is more: call again with `since` set to `next_since`.")
+    next_since: Instant | None = Field(description="The instant of the first event that was not looked at.")
 
 
 @dataclass(frozen=True, slots=True)

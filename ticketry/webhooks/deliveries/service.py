@@ -22,7 +22,7 @@ from ticketry.webhooks.endpoints import store as endpoint_store
 from ticketry.webhooks.endpoints.rules import subscribes
 
 LOOKED_AT_ONCE = 10_000
-"""Events that one call sends again at the most."""
+"""Events that one call sends again; seconds are taken whole."""
 
 
 class Happened(Protocol):
@@ -91,11 +91,10 @@ async def redeliver(tx: Tx, workspace_id: str, delivery_id: str) -> Delivery:
 async def redeliver_since(tx: Tx, workspace_id: str, endpoint_id: str, since: datetime) -> Redelivered:
     """Sends everything since an instant once more, and what was never sent because the endpoint was off."""
     endpoint = await endpoints.switched_on(tx, workspace_id, endpoint_id)
-    found = await store.events_since(tx, workspace_id, since, endpoint.event_types, LOOKED_AT_ONCE + 1)
-    chosen = found[:LOOKED_AT_ONCE]
-    new = [NewDelivery(workspace_id, mint("delivery"), endpoint_id, event_id) for event_id, _ in chosen]
+    found, following = await store.events_since(tx, workspace_id, since, endpoint.event_types, LOOKED_AT_ONCE)
+    new = [NewDelivery(workspace_id, mint("delivery"), endpoint_id, event_id) for event_id in found]
     queued = await store.insert_or_repeat(tx, new) if new else 0
-    return Redelivered(queued=queued, complete=len(found) == len(chosen), until=chosen[-1][1] if chosen else None)
+    return Redelivered(queued=queued, complete=following is None, next_since=following)
 
 
 async def test(tx: Tx, workspace_id: str, endpoint_id: str) -> Delivery:

@@ -63,13 +63,22 @@ async def insert_test(tx: Tx, workspace_id: str, endpoint_id: str, ids: tuple[st
 
 async def events_since(
     tx: Tx, workspace_id: str, since: datetime, types: Sequence[str], limit: int
-) -> list[tuple[str, datetime]]:
-    """Id and instant of what happened from an instant on, oldest first; of all types if none is given."""
+) -> tuple[list[str], datetime | None]:
+    """Ids of what happened from an instant on, oldest first, and the instant of what comes next, if there is more.
+
+    Of all types if none is given. Seconds are taken whole, so there may be some more than `limit`.
+    """
     narrowed = "AND type = ANY(%(types)s)" if types else ""
-    query = f"""SELECT id, created_at FROM events WHERE workspace_id = %(workspace_id)s AND created_at >= %(since)s
-                {narrowed} ORDER BY created_at, position LIMIT %(limit)s"""
     params = {"workspace_id": workspace_id, "since": since, "types": list(types), "limit": limit}
-    return [(event_id, at) for event_id, at in await tx.all(query, params)]
+    query = f"""SELECT id, created_at FROM events WHERE workspace_id = %(workspace_id)s AND created_at >= %(since)s
+                {narrowed} ORDER BY created_at FETCH FIRST (%(limit)s) ROWS WITH TIES"""
+    found = await tx.all(query, params)
+    if not found:
+        return [], None
+    query = f"""SELECT min(created_at) FROM events WHERE workspace_id = %(workspace_id)s AND created_at > %(last)s
+                {narrowed}"""
+    following = await tx.one(query, {**params, "last": found[-1][1]})
+    return [event_id for event_id, _ in found], following[0] if following else None
 
 
 async def repeat(tx: Tx, workspace_id: str, delivery_id: str) -> None:

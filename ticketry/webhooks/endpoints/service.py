@@ -11,7 +11,7 @@ from ticketry.webhooks.deliveries import store as deliveries
 from ticketry.webhooks.endpoints import rules, store
 from ticketry.webhooks.endpoints.models import Endpoint, EndpointIn, EndpointPatch, NewEndpoint, Secrets
 
-MOST_ENDPOINTS = 200
+MOST_ENDPOINTS = 100
 """Endpoints of one workspace: every event may become a delivery for each."""
 
 
