@@ -50,8 +50,8 @@ DOCS_POLICY = (
 )
 ROUTERS = (
     transfer_api.router,
-    tickets_api.router,
     bulk_api.router,
+    tickets_api.router,
     comments_api.router,
     attachments_api.router,
     links_api.router,

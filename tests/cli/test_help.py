@@ -20,7 +20,7 @@ COMMANDS = [
     "contacts create", "contacts list", "contacts erase",
     "workspaces create", "workspaces list",
     "sla replay", "sla calendars create", "sla calendars list", "sla policies list",
-    "mail list", "mail show",
+    "mail list", "mail show", "mail receive",
 ]  # fmt: skip
 
 

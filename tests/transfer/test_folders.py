@@ -27,7 +27,20 @@ NOT_TAKEN = {
     "ticket_counts": "made from tickets",
     "ticket_rollups": "made from tickets",
     "ticket_count_changes": "made from tickets",
+    "ticket_marks": "made from tickets",
+    "ticket_spans": "made from tickets",
+    "ticket_mark_changes": "made from tickets",
+    "erasure_words": "empty, but while an erasure runs",
+    "event_erasures": "the events themselves are taken as they are now",
     "feed_cursors": "how far this installation is",
+    "webhook_endpoints": "secret; programs that listen to this installation",
+    "webhook_deliveries": "what this installation sent",
+    "webhook_attempts": "what this installation sent",
+    "mail_messages": "what this installation sent",
+    "mail_attempts": "what this installation sent",
+    "inbound_mails": "what this installation received; what became of it is in tickets and comments",
+    "inbound_raws": "what this installation received",
+    "inbound_failures": "what this installation received",
 }
 """Tables of workspaces that stay, each with its reason. A new table belongs here or in TABLES."""
 

@@ -14,10 +14,10 @@ from kit import BODY_LIMIT, JSON, check_edge, close, forbidden, fresh_database, 
 from psycopg.conninfo import make_conninfo
 from routes import Call, calls, every_route, has_body, name, takes_a_file, writes
 
-from ticketry import app as app_module
 from ticketry.accounts.keys.scopes import ALL_SCOPES
 from ticketry.db.pool import Pool, make_pool
 from ticketry.tickets import service
+from ticketry.web import resources
 
 every_call = pytest.mark.parametrize("call", calls(), ids=name)
 every_write = pytest.mark.parametrize("call", writes(), ids=name)
@@ -262,7 +262,7 @@ def impatient_pool(url: str, size: int) -> Pool:
 def test_without_its_database_the_server_is_503_and_comes_back(
     server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_module, "make_pool", impatient_pool)
+    monkeypatch.setattr(resources, "make_pool", impatient_pool)
     database_url = fresh_database(server_url)
     for url in serve(database_url, MovedClock()):
         with httpx.Client(base_url=url, headers={"Authorization": "Bearer sk_live_x"}, timeout=30) as client:

@@ -25,6 +25,7 @@ from ticketry.erasure.rules import Eraser, Mode, Sought
 from ticketry.erasure.store import Found
 from ticketry.events import service as events
 from ticketry.tickets import rules as ticket_rules
+from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.store import fold_counts
 from ticketry.web import idempotency
 
@@ -42,7 +43,10 @@ async def begin(tx: Tx, actor: Actor, contact_id: str) -> Run:
     For one that was erased before, the erasure that did it. Raises `NotFound`.
     """
     was = await contacts.erase(tx, actor.workspace_id, contact_id)
-    if was.erased_at is None:
+    run = await store.of_contact(tx, actor.workspace_id, contact_id)
+    if run is None and was.erased_at is not None:  # erased in another installation, and brought along
+        await store.start(tx, actor, mint("erasure"), Sought(contact_id).as_dict(), contact_id=contact_id)
+    elif run is None:
         shared = was.phone is not None and await store.others_with_phone(tx, actor.workspace_id, contact_id, was.phone)
         others = tuple(text for text in (was.company, was.external_id) if text)
         sought = Sought(contact_id, (was.name,), was.email, was.phone, shared, others)
@@ -199,6 +203,11 @@ async def _end(tx: Tx, files: Files | None, run: Run) -> Run | None:
         return None
     if await beside.mend_words(tx, run, WORDS_AT_ONCE):
         return run
+    folded = await marks.fold(tx)  # marks hold words and tags, which go when what was noted of the tickets is folded
+    if folded == marks.FOLDED_AT_ONCE:
+        return run
+    if not folded and await beside.has_mark_changes(tx, run.workspace_id):
+        return None  # another process is at it
     if (run.sought or {}).get("labels"):
         folded = await fold_counts(tx)
         if not await beside.drop_empty_counts(tx, run.workspace_id) and not folded:

@@ -58,6 +58,6 @@ def test_the_page_is_complete() -> None:
         for name in names if isinstance(names, dict) else ():
             assert f"`{name}`" in PAGE or f"`{group}.{name}`" in PAGE
     for setting in Settings.model_fields:
-        if setting.startswith(("smtp_", "mail_")):
+        if setting.startswith("smtp_") or setting == "mail_sender":
             assert f"`{setting}`" in PAGE or f"TICKETRY_{setting.upper()}" in PAGE
     assert f"at\nmost {rules.MOST_ABOUT_A_TICKET} mails about one ticket and {rules.MOST_RECEIPTS} confirm" in PAGE

@@ -82,6 +82,12 @@ async def drop_empty_counts(tx: Tx, workspace_id: str) -> bool:
     return not (row and row[0])
 
 
+async def has_mark_changes(tx: Tx, workspace_id: str) -> bool:
+    """Whether changes of tickets wait to be folded into the marks."""
+    row = await tx.one("SELECT EXISTS (SELECT FROM ticket_mark_changes WHERE workspace_id = %s)", (workspace_id,))
+    return row is not None and bool(row[0])
+
+
 async def raws(tx: Tx, workspace_id: str, mail_ids: Sequence[str]) -> list[str]:
     """Those of these mails that the file store has as they came."""
     query = "SELECT mail_id FROM inbound_raws WHERE workspace_id = %s AND mail_id = ANY(%s)"

@@ -24,7 +24,8 @@ _LABEL = f"CASE t.priority {' '.join(f'WHEN {n} THEN {label!r}' for n, label in 
 
 _TEXTS = frozenset({
     "id", "number", "subject", "description", "priority_label", "status", "category", "contact_id", "conversation_id",
-    "assigned_to", "assigned_name", "follow_up_of", "resolution_note", "satisfaction_source", "root_cause",
+    "assigned_to", "assigned_name", "follow_up_of", "duplicate_of", "resolution_note", "satisfaction_source",
+    "root_cause",
 })  # fmt: skip
 _INSTANTS = frozenset({
     "due_date", "created_at", "updated_at", "resolved_at", "closed_at", "response_due_at", "resolution_due_at",
@@ -69,8 +70,9 @@ _FIELDS: Mapping[str, str | Mapping[str, str]] = {
     "resolved_at": "t.resolved_at",
     "closed_at": "t.closed_at",
     "description": "t.description",
+    "duplicate_of": "t.duplicate_of",
 }
-"""The ticket object: each field as SQL, in the order of the API."""
+"""The ticket object: each field as SQL. A new one comes last: programs read the columns of CSV by their place too."""
 NEVER_NULL = frozenset({
     "id", "number", "subject", "priority", "priority_label", "status", "tags", "custom_fields", "metadata", "breached",
     "paused", "reopen_count", "created_at", "updated_at", "description",

@@ -26,6 +26,8 @@ class Table:
     stay: tuple[str, ...] = ()
     only: str = "true"
     shown: tuple[tuple[str, str], ...] = ()
+    later: tuple[str, ...] = ()
+    """Columns that are given their values when everything is there: nobody brings tickets to an erased contact."""
     replaces: bool = False
     """Whether a row may be there already, made with the workspace: then it is given these values."""
 
@@ -37,11 +39,12 @@ class Table:
 
 TABLES = (
     Table("users", "id"),
-    Table("contacts", "id"),
+    Table("contacts", "id", later=("erased_at",)),
     Table("sla_calendars", "id"),
     Table("sla_policies", "id", replaces=True),
     Table("sla_policy_versions", "policy_id, version", only="(policy_id, version) <> ('sla_default', 1)"),
     Table("tickets", "number", stay=("last_transaction",)),
+    Table("ticket_relations", "ticket_id, other_id"),
     Table("comments", "ticket_id, position", stay=("position",)),
     Table("resolutions", "ticket_id, cycle"),
     Table("events", "transaction_id, position", stay=("transaction_id", "position")),
@@ -51,6 +54,9 @@ TABLES = (
         only="ticket_id IS NOT NULL",
         shown=(("state", "CASE state WHEN 'erasing' THEN 'erased' ELSE state END"),),
     ),
+    Table("erasures", "started_at, id", stay=("settled",), only="finished_at IS NOT NULL"),
+    Table("mail_settings", "workspace_id"),
+    Table("mail_templates", "kind"),
 )
 """In the order of their references. The default policy's first version is the same in every workspace."""
 STAY_WITH_WORKSPACE = ("id", "agency_id", "is_home")

@@ -146,6 +146,10 @@ async def bring(
         yield path
         await files().write(path, _checked(folder / FILES / kept.id, kept))
         told(1)
+    for table in TABLES:
+        if table.later:
+            await store.receive(tx, disk.blocks(folder / table.file))
+            await store.complete(tx, workspace.id, table)
     await store.settle_feed(tx, workspace.id)
     await store.move_numbers(tx, workspace.id, manifest.last_number)
 
@@ -187,9 +191,10 @@ async def _bring_table(tx: Tx, workspace_id: str, table: Table, folder: Path, en
         line, field, value = inexact
         raise OperatorError(f"{table.file} line {line}: {field}: {value} is no instant like 2025-01-15T16:30:00Z")
     await store.defer(tx)
+    names = [name for name in entry.columns if name not in table.later]
     for first in range(1, received + 1, LINES_AT_ONCE):
         last = min(first + LINES_AT_ONCE - 1, received)
-        await _bring_lines(tx, workspace_id, table, entry.columns, first, last)
+        await _bring_lines(tx, workspace_id, table, names, first, last)
         told(last - first + 1)
     if lost := await store.dangling(tx, workspace_id, table):
         line, field, value = lost

@@ -175,6 +175,16 @@ async def insert(tx: Tx, workspace_id: str, table: Table, names: Sequence[str], 
         )
 
 
+async def complete(tx: Tx, workspace_id: str, table: Table) -> None:
+    """Gives the rows of the lines received the values that had to wait."""
+    await tx.execute(
+        f"""UPDATE {table.name} t SET {", ".join(f"{name} = r.{name}" for name in table.later)}
+            FROM incoming i CROSS JOIN LATERAL jsonb_populate_record(NULL::{table.name}, i.row) AS r
+            WHERE t.workspace_id = %(workspace_id)s AND t.id = r.id""",
+        {"workspace_id": workspace_id},
+    )
+
+
 async def defer(tx: Tx) -> None:
     """References between rows of one table may wait until all of them are there, see `dangling`."""
     await tx.execute("SET CONSTRAINTS ALL DEFERRED")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ticketry.core.actor import system
 from ticketry.db.pool import Tx
 from ticketry.events import service as events
+from ticketry.mail.sending import service as mail
 from ticketry.webhooks.deliveries import rules
 from ticketry.webhooks.dispatch import store
 from ticketry.webhooks.dispatch.models import Due, Health, Key, Settlement
@@ -44,3 +45,7 @@ async def _tell(tx: Tx, key: Key, reason: str) -> None:
     actor = system(key.workspace_id, "Webhooks")
     told = endpoint.model_dump(mode="json", include={"id", "url", "event_types", "description", "disabled_reason"})
     await events.tell(tx, "webhook.disabled", actor, webhook=told, reason=reason)
+    text = (
+        f"Webhooks are no longer sent to\n\n    {endpoint.url}\n\n{reason}\n\nSwitch it on again by API once it works."
+    )
+    await mail.to_admins(tx, key.workspace_id, "A webhook endpoint was switched off", text)
