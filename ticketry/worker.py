@@ -57,7 +57,13 @@ def alone(work: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[N
     return start
 
 
-def _add_mail_tasks(queue: procrastinate.App, house: Resources) -> None:
+def _add_hourly(queue: procrastinate.App, house: Resources) -> None:
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_idempotent_answers", queueing_lock="purge_idempotent_answers")
+    async def purge_idempotent_answers(timestamp: int) -> None:
+        """Forget stored answers that are older than 24 hours."""
+        log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
+
     @queue.periodic(cron=EVERY_HOUR)
     @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")
     @alone
@@ -75,19 +81,13 @@ def make_queue(house: Resources) -> procrastinate.App:
         kwargs={"application_name": "ticketry worker"},
     )
     queue = procrastinate.App(connector=connector)
-    _add_mail_tasks(queue, house)
+    _add_hourly(queue, house)
 
     @queue.periodic(cron=EVERY_MINUTE)
     @queue.task(name="purge_rate_counters", queueing_lock="purge_rate_counters")
     async def purge_rate_counters(timestamp: int) -> None:
         """Forget the counters of rate-limit windows that have ended."""
         log.debug("purged rate counters", rows=await limits.purge(house.pool, house.clock()))
-
-    @queue.periodic(cron=EVERY_HOUR)
-    @queue.task(name="purge_idempotent_answers", queueing_lock="purge_idempotent_answers")
-    async def purge_idempotent_answers(timestamp: int) -> None:
-        """Forget stored answers that are older than 24 hours."""
-        log.debug("purged idempotent answers", rows=await idempotency.purge(house.pool, house.clock()))
 
     @queue.periodic(cron=EVERY_TEN_SECONDS)
     @queue.task(name="fold_ticket_counts", queueing_lock="fold_ticket_counts")
