@@ -30,6 +30,7 @@ BEYOND_SCHEMA = {
     "attachment_not_found",
     "before_creation",
     "calendar_not_found",
+    "characters",
     "contact_not_found",
     "cursor",
     "date",

@@ -200,7 +200,7 @@ async def download_attachment(
     if part is None:
         return render(_unsatisfiable(found.size), {"Content-Range": f"bytes */{found.size}"})
     start, end = part
-    pieces = await service.open_file(files, actor.workspace_id, found, start, None if end == found.size else end)
+    pieces = await service.open_file(files, actor.workspace_id, found, start, end)
     headers["Content-Length"] = str(end - start)
     if downloads.is_one_range(asked):
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"

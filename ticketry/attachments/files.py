@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError
@@ -15,15 +15,9 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from ticketry.core.errors import TicketryError
 from ticketry.settings import Settings
 
-if TYPE_CHECKING:
-    from obstore import GetResult  # a name for type checkers; the module does not hold it
-
-PIECE = 65_536
-"""Bytes read at a time."""
 LOCAL_PART = 1_048_576
 S3_PART = 5_242_880
-"""Bytes written at a time; S3 takes no smaller part."""
-MISSING = (FileNotFoundError,)
+"""Bytes written or read at a time; S3 takes no smaller part."""
 _FULL = ("(os error 28)", "(os error 122)", "(os error 27)")
 """No space, no quota, or larger than this process may write."""
 _PATIENCE = timedelta(seconds=30)
@@ -76,21 +70,32 @@ class Files:
         except (BaseError, OSError) as error:
             raise _told(error) from error
 
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, path: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes of a file from `start` up to `end` (not included), in pieces.
 
-        Ends when the store has answered: whether the file is there is known before the first piece is taken. Raises
-        `FileNotFoundError` and `storage_unavailable`.
+        Whether the file is there is known when this returns. Each piece is a request of its own, so that a slow reader
+        holds nothing open in the store. Raises `FileNotFoundError` and `storage_unavailable`.
         """
-        part = (start, end) if end is not None else {"offset": start} if start else None
-        options: Any = {"range": part} if part else None
+        first = await self._piece(path, start, end)
+        return self._pieces(first, path, start, end)
+
+    async def _piece(self, path: str, start: int, end: int) -> bytes:
+        if start >= end:
+            return b""
         try:
-            found = await obstore.get_async(self._store, path, options=options)
+            return bytes(
+                await obstore.get_range_async(self._store, path, start=start, end=min(end, start + self._part))
+            )
         except FileNotFoundError:
             raise
         except (BaseError, OSError) as error:
             raise _told(error) from error
-        return _pieces(found)
+
+    async def _pieces(self, piece: bytes, path: str, start: int, end: int) -> AsyncIterator[bytes]:
+        while piece:
+            yield piece
+            start += len(piece)
+            piece = await self._piece(path, start, end)
 
     async def delete(self, path: str) -> None:
         """Deletes a file, and what a process that died may have left of it. One that is not there is no error."""
@@ -107,14 +112,9 @@ class Files:
         """Writes, reads and deletes a small file. Raises what goes wrong."""
         path = f"check-{os.getpid()}"
         await self.write(path, _after(b"Ticketry was here", None))
-        async for _ in await self.read(path):
+        async for _ in await self.read(path, 0, 1):
             pass
         await self.delete(path)
-
-
-async def _pieces(found: "GetResult") -> AsyncIterator[bytes]:
-    async for piece in found.stream(min_chunk_size=PIECE):
-        yield bytes(piece)
 
 
 async def _parts(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:

@@ -171,7 +171,8 @@ async def open_file(
     Raises `NotFound` if the file went meanwhile, `storage_unavailable` if the store does not answer.
     """
     try:
-        return await files.read(path_of(Place(workspace_id, attachment.id)), start, end)
+        place = Place(workspace_id, attachment.id)
+        return await files.read(path_of(place), start, attachment.size if end is None else end)
     except FileNotFoundError:
         raise missing() from None
 

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -89,15 +88,15 @@ class Edge:
         if not isinstance(rate, Rate):
             rate = unlimited(self.resources.clock())
         headers = message["headers"] = list(message.get("headers", []))
-        given = MutableHeaders(raw=headers)
-        headers += [(name, value) for name, value in SECURITY_HEADERS if name.decode() not in given]
+        given = {name for name, _ in headers}
+        headers += [header for header in SECURITY_HEADERS if header[0] not in given]
         headers += [
             (b"x-request-id", str(state["request_id"]).encode()),
             (b"x-ratelimit-limit", b"%d" % rate.limit),
             (b"x-ratelimit-remaining", b"%d" % rate.remaining),
             (b"x-ratelimit-reset", b"%d" % rate.reset),
         ]
-        if "content-security-policy" not in MutableHeaders(raw=headers):
+        if API_POLICY[0] not in given:
             headers.append(API_POLICY)
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
