@@ -199,8 +199,8 @@ def test_what_cannot_be_understood_becomes_a_ticket_that_says_so(house: House) -
     assert files_of(house, told["ticket_id"]) == {"mail.eml": raw}
 
 
-def test_the_mail_as_it_came_can_be_had(house: House) -> None:
-    raw = mails.outlook()
+@pytest.mark.parametrize("raw", [mails.outlook(), b"", mails.with_files(1, 300_000)], ids=["small", "empty", "large"])
+def test_the_mail_as_it_came_can_be_had(house: House, raw: bytes) -> None:
     told = handed_in(house, raw)
     answer = house.client(house.cast.admin).get(f"/v1/inbound/emails/{told['mail_id']}/raw")
     assert answer.status_code == 200

@@ -107,7 +107,7 @@ async def get_raw_email(actor: Reader, request: Request, mail_id: MailId) -> Res
     house = resources(request)
     async with unit(house.pool, house.clock(), atomic=False) as tx:
         found = await service.get(tx, actor, mail_id)
-    pieces = await intake.read_raw(house, actor, found.id) if found.raw_until is not None else None
+    pieces = await intake.read_raw(house, actor, found.id, found.size) if found.raw_until is not None else None
     if pieces is None:
         raise NotFound("mail_not_found", "The mail is no longer kept as it came")
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.eml"'}

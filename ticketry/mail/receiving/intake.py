@@ -16,7 +16,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from ticketry.attachments import service as attachments
-from ticketry.attachments.files import LOCAL_PART, Files, open_files
+from ticketry.attachments.files import Files, open_files
 from ticketry.core.actor import Actor
 from ticketry.core.errors import Busy, TicketryError, ValidationFailed
 from ticketry.core.ids import mint
@@ -32,6 +32,8 @@ from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
 
+PIECE = 65_536
+"""Bytes read at a time."""
 PASSING = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Busy, OSError)
 """What goes by itself: the mail is to be sent again, it is not its fault."""
 
@@ -46,7 +48,7 @@ class Mail:
     async def pieces(self, name: str = RAW) -> AsyncIterator[bytes]:
         """The bytes of one of its files."""
         with (self.folder / name).open("rb") as file:
-            while piece := file.read(LOCAL_PART):
+            while piece := file.read(PIECE):
                 yield piece
 
 
@@ -157,10 +159,10 @@ async def _keep_raw(house: Resources, actor: Actor, files: Files, mail: Mail) ->
     return mail_id
 
 
-async def read_raw(house: Resources, actor: Actor, mail_id: str) -> AsyncIterator[bytes] | None:
-    """A mail as it came, in pieces; None if it is no longer kept."""
+async def read_raw(house: Resources, actor: Actor, mail_id: str, size: int) -> AsyncIterator[bytes] | None:
+    """A mail of so many bytes as it came, in pieces; None if it is no longer kept."""
     with suppress(FileNotFoundError):
-        return await open_files(house.settings).read(raw_path(actor.workspace_id, mail_id))
+        return await open_files(house.settings).read(raw_path(actor.workspace_id, mail_id), 0, size)
     return None
 
 
