@@ -83,7 +83,7 @@ def test_a_client_that_leaves_frees_what_it_held_at_once(heavy: House, asked: di
     for _ in range(5):  # more often than a workspace may at a time
         with begun(heavy, heavy.cast.admin, **asked) as answer:
             assert answer.status_code == 200
-            soon(lambda: sending(heavy) == 1)
+            assert sending(heavy) <= 1
         soon(lambda: sending(heavy) == 0)
 
 

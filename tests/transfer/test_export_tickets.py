@@ -152,10 +152,10 @@ def test_the_columns_of_csv_stay_as_they_are() -> None:
     """Programs read them by their place too: a new one is added at the end."""
     assert ",".join(CSV_COLUMNS) == (
         "id,number,subject,priority,priority_label,status,category,contact_id,conversation_id,assigned_to,"
-        "assigned_name,follow_up_of,due_date,tags,custom_fields,metadata,resolution_note,customer_satisfaction,"
+        "assigned_name,follow_up_of,duplicate_of,due_date,tags,custom_fields,metadata,resolution_note,customer_satisfaction,"
         "satisfaction_source,resolution_time,root_cause,sla_response_met,sla_resolution_met,sla_response_due_at,"
         "sla_resolution_due_at,sla_first_response_at,sla_breached,sla_paused,reopen_count,created_at,updated_at,"
-        "resolved_at,closed_at,description,duplicate_of"
+        "resolved_at,closed_at,description"
     )
 
 

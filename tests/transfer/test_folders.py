@@ -66,6 +66,12 @@ def whole(house: House, files: Path, tmp_path_factory: pytest.TempPathFactory) -
         client.post(f"/v1/tickets/{ticket['id']}/comments", json={"body": "Said"})
     client.post(f"/v1/tickets/{ticket['id']}/comments", json={"body": "Filed", "attachment_ids": [upload]})
     close(house, ticket)
+    client.post(f"/v1/tickets/{ticket['id']}/links", json={"type": "related_to", "ticket_id": "TICK-1"})
+    client.put("/v1/mail/settings", json={"sender_name": "Acme"})
+    client.put("/v1/mail/templates/received", json={"subject": "Got it", "text": "Got it", "html": "<p>Got it</p>"})
+    leaving = client.post("/v1/contacts", json={"name": "Leaving"}).json()["data"]["id"]
+    client.post("/v1/tickets", json={"subject": "Mine", "description": "Mine", "contact_id": leaving})
+    assert client.delete(f"/v1/contacts/{leaving}", params={"confirm": "true"}).status_code == 200
     client.post("/v1/sla/calendars", json={"name": "Office", "opening_hours": "24/7"})
     client.post("/v1/sla/policies", json={"name": "Gold", "targets": {"1": {"response": 5, "resolution": 60}}})
     folder = tmp_path_factory.mktemp("whole") / "out"
@@ -138,7 +144,7 @@ def manifest_with(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 def test_the_copy_as_it_is_comes_in(house: House, files: Path, folder: Path) -> None:
     new = bring(house, files, folder, "Copy")
-    assert house.sql("SELECT count(*) FROM tickets WHERE workspace_id = %s", (new,)) == [(4,)]
+    assert house.sql("SELECT count(*) FROM tickets WHERE workspace_id = %s", (new,)) == [(5,)]
     assert (files / new).is_dir()
 
 
@@ -295,7 +301,7 @@ def test_an_empty_workspace_takes_a_folder_and_keeps_its_name(house: House, file
     result = run(house, files, "import", whole, "--workspace", "Vacant")
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == made["id"]
-    assert "Workspace Vacant holds 4 tickets, 5 comments" in result.stderr
+    assert "Workspace Vacant holds 5 tickets, 5 comments" in result.stderr
     kept = admin.get(f"/v1/workspaces/{made['id']}").json()["data"]
     assert (kept["name"], kept["environment"], kept["created_at"]) == ("Vacant", "test", made["created_at"])
     assert "holds tickets" in refusal(run(house, files, "import", whole, "--workspace", "Vacant"))

@@ -160,6 +160,7 @@ BY_HAND: Mapping[str, str] = {
     "ticket_rollups.value": "counts of no tickets are removed when a category was erased",
     "ticket_count_changes.category": "folded into the counts",
     "ticket_marks.mark": "goes when what was noted of its tickets is folded",
+    "ticket_marks.tickets": "a bit for each ticket",
     "ticket_mark_changes.gone": "folded into the marks",
     "procrastinate_jobs.args": "jobs name ids; mentions are taken out all the same",
 }

@@ -1,6 +1,6 @@
 """Errors as answers: the one place where an error gets its status and its JSON."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import psycopg
@@ -136,15 +136,20 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 def _allowed_methods(request: Request) -> list[str]:
     """The methods that this path answers: each is a route of its own, and the router names only the first.
 
-    The first router that knows the path speaks for it: `/v1/tickets/export` is no ticket.
+    The first route that knows the path says which it is: `/v1/tickets/export` is no ticket.
     """
+    known = [route for route in _leaves(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE]
+    named = {method for route in known if route.path == known[0].path for method in getattr(route, "methods", ()) or ()}
+    return [method for method in METHODS if method in named]
 
-    def match(route: Any, method: str) -> Match:
-        found: Match = route.matches({**request.scope, "method": method})[0]
-        return found
 
-    speaking = next((route for route in request.app.routes if match(route, request.method) is not Match.NONE), None)
-    return [method for method in METHODS if speaking is not None and match(speaking, method) is Match.FULL]
+def _leaves(routes: Iterable[Any]) -> Iterator[Any]:
+    """The routes themselves, out of the routers that hold them."""
+    for route in routes:
+        if (router := getattr(route, "original_router", None)) is not None:
+            yield from _leaves(router.routes)
+        else:
+            yield route
 
 
 def crash(request_id: str) -> TicketryError:

@@ -54,6 +54,7 @@ _FIELDS: Mapping[str, str | Mapping[str, str]] = {
     "assigned_to": "t.assigned_to",
     "assigned_name": "(SELECT u.name FROM users u WHERE u.workspace_id = t.workspace_id AND u.id = t.assigned_to)",
     "follow_up_of": "t.follow_up_of",
+    "duplicate_of": "t.duplicate_of",
     "due_date": "t.due_date",
     "tags": _TAGS,
     "custom_fields": "t.custom_fields",
@@ -70,9 +71,8 @@ _FIELDS: Mapping[str, str | Mapping[str, str]] = {
     "resolved_at": "t.resolved_at",
     "closed_at": "t.closed_at",
     "description": "t.description",
-    "duplicate_of": "t.duplicate_of",
 }
-"""The ticket object: each field as SQL. A new one comes last: programs read the columns of CSV by their place too."""
+"""The ticket object: each field as SQL, in the order of the API."""
 NEVER_NULL = frozenset({
     "id", "number", "subject", "priority", "priority_label", "status", "tags", "custom_fields", "metadata", "breached",
     "paused", "reopen_count", "created_at", "updated_at", "description",
