@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,7 +70,11 @@ def _children(parent: int) -> list[int]:
 
 def family_seconds(pid: int) -> float:
     """CPU time of a process and its children, ended ones included."""
-    return cpu_seconds(pid, with_ended=True) + sum(cpu_seconds(child) for child in _children(pid))
+    total = cpu_seconds(pid, with_ended=True)
+    for child in _children(pid):
+        with suppress(FileNotFoundError):  # it ends at this very moment
+            total += cpu_seconds(child)
+    return total
 
 
 def resident_megabytes(pid: int) -> float:
