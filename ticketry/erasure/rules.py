@@ -13,7 +13,7 @@ SHORT = "…"
 """Stands for an erased word where the longer mark would not fit."""
 Mode = Literal["own", "part", "mention"]
 """How a ticket stands to the person: it is theirs (or too old), they spoke on it, or it is another's."""
-_LIMITS = (50, 64, 100, 200, 254, 500, 1000, 1024, 5000, 10_000, 20_000, 50_000)
+_LIMITS = (50, 64, 100, 200, 254, 320, 500, 998, 1000, 1024, 5000, 10_000, 20_000, 50_000, 1_000_000)
 """The bounds of texts in the tables: what fitted one of them must still fit it."""
 _QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _WHOLE = frozenset({
@@ -74,10 +74,10 @@ class Eraser:
             everywhere.append(patterns.mail(sought.email))
         if sought.public_phone:
             everywhere.append(patterns.phone_exactly(sought.public_phone))
-        full = [patterns.whole(name) for name in sought.names if len(name.split()) > 1]
+        full = [patterns.whole(name) for name in sought.names if len(patterns.words(name)) > 1]
         own = [*everywhere, *map(patterns.whole, sought.names)]
         own += [patterns.whole(part) for name in sought.names for part in patterns.parts(name)]
-        own += [patterns.whole(text) for text in sought.others if len(text) >= patterns.LEAST_PART]
+        own += [patterns.whole(text) for text in sought.others if patterns.is_telling(text)]
         if sought.phone:
             own += [patterns.phone_exactly(sought.phone), patterns.phone_loosely(sought.phone)]
         self.sought = sought
