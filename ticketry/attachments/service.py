@@ -270,12 +270,26 @@ async def sweep_one(pool: Pool, clock: Clock, files: Files, place: Place) -> Non
 
 
 async def sweep(pool: Pool, clock: Clock, files: Files) -> int:
-    """Deletes the files that are marked for it, in all workspaces. Returns how many."""
-    async with unit(pool, clock()) as tx:
-        places = await store.leaving(tx, SWEPT_AT_ONCE)
-    for place in places:
-        await _remove(pool, clock, files, place)
-    return len(places)
+    """Deletes the files that are marked for it, in all workspaces. Returns how many.
+
+    One that cannot be deleted does not hold up the others: what the store said of the first is raised at the end.
+    """
+    deleted, failures = 0, list[Exception]()
+    last = Place("", "")
+    while True:
+        async with unit(pool, clock()) as tx:
+            places = await store.leaving(tx, last, SWEPT_AT_ONCE)
+        for last in places:
+            try:
+                await _remove(pool, clock, files, last)
+                deleted += 1
+            except (TicketryError, OSError) as error:
+                failures.append(error)
+        if len(places) < SWEPT_AT_ONCE:
+            break
+    if failures:
+        raise failures[0]
+    return deleted
 
 
 async def purge(pool: Pool, clock: Clock, files: Files) -> int:
@@ -284,8 +298,4 @@ async def purge(pool: Pool, clock: Clock, files: Files) -> int:
     """
     async with unit(pool, clock()) as tx:
         await store.drop_loose(tx, clock() - LOOSE)
-    swept = total = await sweep(pool, clock, files)
-    while swept == SWEPT_AT_ONCE:
-        swept = await sweep(pool, clock, files)
-        total += swept
-    return total
+    return await sweep(pool, clock, files)

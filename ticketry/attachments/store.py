@@ -145,10 +145,13 @@ async def erase(tx: Tx, workspace_id: str, ticket_ids: Sequence[str], contact_id
     )
 
 
-async def leaving(tx: Tx, limit: int) -> list[Place]:
-    """Files that are to be deleted, of all workspaces."""
+async def leaving(tx: Tx, after: Place, limit: int) -> list[Place]:
+    """The next files that are to be deleted, of all workspaces."""
     rows = await tx.all(
-        "SELECT workspace_id, id FROM attachments WHERE state IN ('dropping', 'erasing') LIMIT %s", (limit,)
+        """SELECT workspace_id, id FROM attachments
+           WHERE state IN ('dropping', 'erasing') AND (workspace_id, id) > (%s::text, %s::text)
+           ORDER BY workspace_id, id LIMIT %s""",
+        (*after, limit),
     )
     return [Place(*row) for row in rows]
 

@@ -100,7 +100,7 @@ async def _settle(tx: Tx, files: Files | None, run: Run) -> Run | None:
 
 async def _own(tx: Tx, files: Files | None, run: Run) -> Run:
     """The next of the tickets whose texts go."""
-    ids = await store.next_own(tx, run, TICKETS_AT_ONCE)
+    ids = await store.next_own(tx, run, run.stride(TICKETS_AT_ONCE))
     if not ids:
         return replace(run, stage="elsewhere" if run.contact_id else "answers", place="")
     await beside.note_words(tx, run, ids)
@@ -128,7 +128,7 @@ async def _tell(tx: Tx, run: Run, ids: Sequence[str]) -> None:
 
 async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     """Mentions of the person on the next of all other tickets of the workspace, and what the person said there."""
-    last = await store.last_of_next(tx, run.workspace_id, run.place, SEARCHED_AT_ONCE)
+    last = await store.last_of_next(tx, run.workspace_id, run.place, run.stride(SEARCHED_AT_ONCE))
     if last is None:
         return replace(run, stage="loose", place="")
     eraser = Eraser(_sought(run))
@@ -136,8 +136,8 @@ async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     for place in PLACES:
         found |= await store.mentioning(tx, run, place, eraser.sought.rough(), last)
     ids = await store.not_own(tx, run, sorted(found))
-    if len(ids) > TICKETS_AT_ONCE:
-        ids = ids[:TICKETS_AT_ONCE]
+    if len(ids) > run.stride(TICKETS_AT_ONCE):
+        ids = ids[: run.stride(TICKETS_AT_ONCE)]
         last = ids[-1]
     await store.hold(tx, run.workspace_id, ids)
     spoken = await store.spoken_on(tx, run, ids)
@@ -170,7 +170,7 @@ async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
 async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     """Stored answers that mention the person or a ticket that was erased."""
     after: tuple[str, str, int] = ("", "", -1) if not run.place else tuple(json.loads(run.place))
-    found = await idempotency.stored_after(tx, run.workspace_id, after, ANSWERS_AT_ONCE)
+    found = await idempotency.stored_after(tx, run.workspace_id, after, run.stride(ANSWERS_AT_ONCE))
     if not found:
         return replace(run, stage="words", place="")
     eraser = Eraser(_sought(run))
@@ -186,7 +186,7 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
 
 async def _words(tx: Tx, files: Files | None, run: Run) -> Run:
     """Words that stand nowhere else leave the vocabulary of the search."""
-    last = await beside.drop_words(tx, run, WORDS_AT_ONCE)
+    last = await beside.drop_words(tx, run, run.stride(WORDS_AT_ONCE))
     if last is not None:
         return replace(run, place=last)
     return replace(run, stage="files", place="", settled=await store.own_transaction(tx))
@@ -201,7 +201,7 @@ async def _end(tx: Tx, files: Files | None, run: Run) -> Run | None:
     """Forgets what was looked for, and records the erasure."""
     if run.settled is None or not await store.is_settled(tx, run.settled):
         return None
-    if await beside.mend_words(tx, run, WORDS_AT_ONCE):
+    if await beside.mend_words(tx, run, run.stride(WORDS_AT_ONCE)):
         return run
     folded = await marks.fold(tx)  # marks hold words and tags, which go when what was noted of the tickets is folded
     if folded == marks.FOLDED_AT_ONCE:

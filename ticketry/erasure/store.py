@@ -15,7 +15,7 @@ from ticketry.erasure.places import SQL_TYPES, Place
 from ticketry.tickets.models import Ticket
 from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
-_RUN = """workspace_id, id, kind, contact_id, closed_before, stage, place, settled::text AS settled, sought, counts,
+_RUN = """workspace_id, id, kind, contact_id, closed_before, stage, place, halvings, settled::text AS settled, sought, counts,
           actor_type, actor_id, actor_name, started_at, finished_at"""
 _ROWS_AT_ONCE = 500
 
@@ -83,6 +83,12 @@ async def save(tx: Tx, run: Run) -> None:
     )  # fmt: skip
 
 
+async def halve(tx: Tx, workspace_id: str, run_id: str) -> None:
+    """From now on the erasure takes smaller steps."""
+    query = "UPDATE erasures SET halvings = least(halvings + 1, 10) WHERE workspace_id = %s AND id = %s"
+    await tx.execute(query, (workspace_id, run_id))
+
+
 async def own_transaction(tx: Tx) -> str:
     """The number of this unit's transaction: whatever was being written until now has a lower one."""
     row = await tx.one("SELECT pg_current_xact_id()::text")
@@ -103,7 +109,7 @@ async def overdue(tx: Tx) -> list[tuple[str, datetime]]:
         """SELECT w.id, %(now)s - make_interval(months => w.retention_months) FROM workspaces w
            WHERE w.retention_months IS NOT NULL AND EXISTS (
                SELECT FROM tickets t WHERE t.workspace_id = w.id AND t.closed_at IS NOT NULL
-               AND (t.erased_at IS NULL OR t.erased_at <= t.closed_at)
+               AND t.wordless_version IS DISTINCT FROM t.version
                AND t.closed_at < %(now)s - make_interval(months => w.retention_months))""",
         {"now": tx.now},
     )
@@ -139,7 +145,7 @@ async def next_own(tx: Tx, run: Run, limit: int) -> list[str]:
     """The next of the person's tickets, or of those that are too old, held until the unit ends."""
     if run.contact_id is None:
         query = """SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s AND closed_at < %(before)s
-                   AND (erased_at IS NULL OR erased_at <= closed_at) ORDER BY closed_at LIMIT %(limit)s FOR UPDATE"""
+                   AND wordless_version IS DISTINCT FROM version ORDER BY closed_at LIMIT %(limit)s FOR UPDATE"""
     else:
         query = """SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s AND contact_id = %(contact_id)s
                    AND id > %(after)s ORDER BY id LIMIT %(limit)s FOR UPDATE"""
@@ -195,9 +201,10 @@ async def mark(tx: Tx, run: Run, ticket_ids: Sequence[str], *, own: bool) -> Non
     """Gives tickets a new version: whoever has read them before must look again. Their times stay."""
     await tx.execute(
         """UPDATE tickets SET version = version + 1, last_transaction = greatest(last_transaction, feed_now()),
-               erased_at = CASE WHEN %s THEN %s ELSE erased_at END
+               erased_at = CASE WHEN %s THEN %s ELSE erased_at END,
+               wordless_version = CASE WHEN %s THEN version + 1 ELSE wordless_version END
            WHERE workspace_id = %s AND id = ANY(%s)""",
-        (own, tx.now, run.workspace_id, list(ticket_ids)),
+        (own, tx.now, run.contact_id is None, run.workspace_id, list(ticket_ids)),
     )
 
 
