@@ -256,11 +256,23 @@ async def mark_deleted(tx: Tx, actor: Actor, attachment_id: str) -> Place:
     return place
 
 
-async def erase(tx: Tx, workspace_id: str, *, ticket_ids: Sequence[str] = (), contact_ids: Sequence[str] = ()) -> int:
-    """Erases the files of tickets (their comments' too) and of contacts: names and hashes at once, in the caller's
+async def some_erased(tx: Tx, workspace_id: str, attachment_ids: Sequence[str]) -> bool:
+    """Whether one of these files was erased, or is there no more."""
+    return await store.some_erased(tx, workspace_id, attachment_ids) if attachment_ids else False
+
+
+async def erase(
+    tx: Tx,
+    workspace_id: str,
+    *,
+    ticket_ids: Sequence[str] = (),
+    comment_ids: Sequence[str] = (),
+    contact_ids: Sequence[str] = (),
+) -> int:
+    """Erases the files of tickets (their comments' too), of comments and of contacts: names and hashes at once, in the caller's
     transaction; the bytes by `sweep` after its commit. Ids, sizes and types stay. Returns how many files.
     """
-    return await store.erase(tx, workspace_id, ticket_ids, contact_ids)
+    return await store.erase(tx, workspace_id, ticket_ids, comment_ids, contact_ids)
 
 
 async def sweep_one(pool: Pool, clock: Clock, files: Files, place: Place) -> None:
