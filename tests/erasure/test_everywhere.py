@@ -168,9 +168,15 @@ def test_a_retry_brings_nothing_back_and_does_nothing_twice(house: House, files:
         problem(answer, 409, "conflict", "answer_erased")
         assert answer.headers["idempotent-replayed"] == "true"
     assert house.sql("SELECT count(*) FROM tickets") == tickets
-    (part,) = house.sql("SELECT body FROM idempotent_parts")[0]
+    (part,) = house.sql("SELECT body FROM idempotent_parts WHERE part = 3")[0]
     assert json.loads(part)["status"] == 409
     assert json.loads(part)["error"]["code"] == "answer_erased"
+    key, body = before["person"].bulk
+    assert house.sql("SELECT 1 FROM idempotent_parts WHERE part = 0 AND idempotency_key LIKE 'sha256:%'") == [(1,)]
+    events = house.sql("SELECT count(*) FROM events")
+    again = client.post("/v1/tickets/bulk", json=body, headers={"Idempotency-Key": key})
+    assert [one["error"]["code"] for one in again.json()["data"]] == ["answer_erased"]
+    assert house.sql("SELECT count(*) FROM events") == events
     assert left_of(house, files) == []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import House
-from erasure.person import call, left_of, put_file
+from erasure.person import call, erase, left_of, put_file
 from kit import wrong_fields
 from test_worker import run_task
 from tickets.promised import replayed
@@ -128,3 +128,21 @@ def test_each_workspace_has_its_own(house: House, files: Path) -> None:
     keep_for(house, 1, house.cast.stranger_workspace_id)
     retain(house, files)
     assert left_of(house, files, ("meinsbleibt", "ihresgeht")) == ["meinsbleibt"]
+
+
+def test_a_note_on_an_old_ticket_goes_too_also_of_an_erased_contact(house: House, files: Path) -> None:
+    """An erasure of the person after the close leaves the team's words; retention takes them, and what comes later."""
+    person = call(house, "POST", "/v1/contacts", {"name": "Ida"})["id"]
+    ticket = closed(house, "spaeternotiz", contact_id=person)
+    erase(house, person)
+    house.clock.advance(days=40)
+    keep_for(house, 1)
+    retain(house, files)
+    assert left_of(house, files, ("spaeternotiz",)) == []
+    call(house, "PATCH", f"/v1/tickets/{ticket['id']}", {"internal_note": "spaeternotiz"})
+    retain(house, files)
+    assert left_of(house, files, ("spaeternotiz",)) == []
+    runs = house.sql("SELECT count(*) FROM erasures")
+    retain(house, files)
+    assert house.sql("SELECT count(*) FROM erasures") == runs
+    keep_for(house, None)

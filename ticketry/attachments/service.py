@@ -256,11 +256,23 @@ async def mark_deleted(tx: Tx, actor: Actor, attachment_id: str) -> Place:
     return place
 
 
-async def erase(tx: Tx, workspace_id: str, *, ticket_ids: Sequence[str] = (), contact_ids: Sequence[str] = ()) -> int:
-    """Erases the files of tickets (their comments' too) and of contacts: names and hashes at once, in the caller's
+async def some_erased(tx: Tx, workspace_id: str, attachment_ids: Sequence[str]) -> bool:
+    """Whether one of these files was erased, or is there no more."""
+    return await store.some_erased(tx, workspace_id, attachment_ids) if attachment_ids else False
+
+
+async def erase(
+    tx: Tx,
+    workspace_id: str,
+    *,
+    ticket_ids: Sequence[str] = (),
+    comment_ids: Sequence[str] = (),
+    contact_ids: Sequence[str] = (),
+) -> int:
+    """Erases the files of tickets (their comments' too), of comments and of contacts: names and hashes at once, in the caller's
     transaction; the bytes by `sweep` after its commit. Ids, sizes and types stay. Returns how many files.
     """
-    return await store.erase(tx, workspace_id, ticket_ids, contact_ids)
+    return await store.erase(tx, workspace_id, ticket_ids, comment_ids, contact_ids)
 
 
 async def sweep_one(pool: Pool, clock: Clock, files: Files, place: Place) -> None:
@@ -270,12 +282,26 @@ async def sweep_one(pool: Pool, clock: Clock, files: Files, place: Place) -> Non
 
 
 async def sweep(pool: Pool, clock: Clock, files: Files) -> int:
-    """Deletes the files that are marked for it, in all workspaces. Returns how many."""
-    async with unit(pool, clock()) as tx:
-        places = await store.leaving(tx, SWEPT_AT_ONCE)
-    for place in places:
-        await _remove(pool, clock, files, place)
-    return len(places)
+    """Deletes the files that are marked for it, in all workspaces. Returns how many.
+
+    One that cannot be deleted does not hold up the others: what the store said of the first is raised at the end.
+    """
+    deleted, failures = 0, list[Exception]()
+    last = Place("", "")
+    while True:
+        async with unit(pool, clock()) as tx:
+            places = await store.leaving(tx, last, SWEPT_AT_ONCE)
+        for last in places:
+            try:
+                await _remove(pool, clock, files, last)
+                deleted += 1
+            except (TicketryError, OSError) as error:
+                failures.append(error)
+        if len(places) < SWEPT_AT_ONCE:
+            break
+    if failures:
+        raise failures[0]
+    return deleted
 
 
 async def purge(pool: Pool, clock: Clock, files: Files) -> int:
@@ -284,8 +310,4 @@ async def purge(pool: Pool, clock: Clock, files: Files) -> int:
     """
     async with unit(pool, clock()) as tx:
         await store.drop_loose(tx, clock() - LOOSE)
-    swept = total = await sweep(pool, clock, files)
-    while swept == SWEPT_AT_ONCE:
-        swept = await sweep(pool, clock, files)
-        total += swept
-    return total
+    return await sweep(pool, clock, files)

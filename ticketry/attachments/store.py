@@ -134,21 +134,37 @@ async def drop_loose(tx: Tx, before: datetime) -> int:
     )
 
 
-async def erase(tx: Tx, workspace_id: str, ticket_ids: Sequence[str], contact_ids: Sequence[str]) -> int:
-    """Takes everything personal from the rows of these tickets' and contacts' files, and marks the files."""
+async def some_erased(tx: Tx, workspace_id: str, attachment_ids: Sequence[str]) -> bool:
+    """Whether one of these files is leaving or gone."""
+    row = await tx.one(
+        """SELECT EXISTS (SELECT FROM unnest(%s::text[]) AS named (id) WHERE NOT EXISTS (
+               SELECT FROM attachments a
+               WHERE a.workspace_id = %s AND a.id = named.id AND a.state IN ('uploading', 'kept')))""",
+        (list(attachment_ids), workspace_id),
+    )
+    return row is not None and bool(row[0])
+
+
+async def erase(
+    tx: Tx, workspace_id: str, ticket_ids: Sequence[str], comment_ids: Sequence[str], contact_ids: Sequence[str]
+) -> int:
+    """Takes everything personal from the rows of these files, and marks the files."""
     return await tx.execute(
         """UPDATE attachments SET name = %s, claimed_type = NULL, sha256 = NULL,
                state = CASE WHEN ticket_id IS NULL THEN 'dropping' ELSE 'erasing' END
-           WHERE workspace_id = %s AND (ticket_id = ANY(%s) OR contact_id = ANY(%s))
+           WHERE workspace_id = %s AND (ticket_id = ANY(%s) OR comment_id = ANY(%s) OR contact_id = ANY(%s))
              AND state NOT IN ('erasing', 'erased')""",
-        (ERASED_NAME, workspace_id, list(ticket_ids), list(contact_ids)),
+        (ERASED_NAME, workspace_id, list(ticket_ids), list(comment_ids), list(contact_ids)),
     )
 
 
-async def leaving(tx: Tx, limit: int) -> list[Place]:
-    """Files that are to be deleted, of all workspaces."""
+async def leaving(tx: Tx, after: Place, limit: int) -> list[Place]:
+    """The next files that are to be deleted, of all workspaces."""
     rows = await tx.all(
-        "SELECT workspace_id, id FROM attachments WHERE state IN ('dropping', 'erasing') LIMIT %s", (limit,)
+        """SELECT workspace_id, id FROM attachments
+           WHERE state IN ('dropping', 'erasing') AND (workspace_id, id) > (%s::text, %s::text)
+           ORDER BY workspace_id, id LIMIT %s""",
+        (*after, limit),
     )
     return [Place(*row) for row in rows]
 

@@ -48,6 +48,7 @@ class Run:
     closed_before: datetime | None
     stage: Stage
     place: str
+    halvings: int
     settled: str | None
     sought: dict[str, Any] | None
     counts: dict[str, int]
@@ -56,6 +57,10 @@ class Run:
     actor_name: str
     started_at: datetime
     finished_at: datetime | None
+
+    def stride(self, most: int) -> int:
+        """How much one step takes at a time, `most` at the beginning: less where that took too long."""
+        return max(1, most >> self.halvings)
 
     @property
     def view(self) -> Erasure:

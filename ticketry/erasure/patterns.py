@@ -12,10 +12,13 @@ from functools import lru_cache
 
 LEAST_PART = 3
 """Letters from which on a part of a name is looked for by itself."""
+_LONGEST_GAP = 6
+"""Marks and spaces that may stand between the words of a name, unless it has more itself."""
 LEAST_DIGITS = 7
-"""A shorter phone number is looked for with its + only."""
+"""Of a phone number that is written loosely, at least one less of these must be there."""
 _PARTICLES = frozenset({"von", "van", "der", "den", "del", "dos", "das", "bin", "ibn", "abu", "and", "the"})
-_NAME_BREAK = r"(?:[\W_]|%20|&nbsp;|\\[nrt]){0,6}"
+_ESCAPED = r"%[0-9a-f]{2}|=[0-9a-f]{2}|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|\\u[0-9a-f]{4}|\\[nrtbf]"
+"""Something between two words, as it is written where it must be escaped."""
 _PHONE_BREAK = r"[\s().\-/]{0,3}"
 _ESCAPE = r"(?<=%[0-9a-f]{2})|(?<==[0-9a-f]{2})|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4})"
 """A letter before a match that is none: it is the end of something escaped."""
@@ -47,22 +50,53 @@ def _letter(char: str) -> str:
         forms.add(f"\\{char}")
     if char == "'":
         forms |= {"&apos;", "’"}
-    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms, key=len, reverse=True))})"
+    kept: list[str] = []
+    for form in sorted(forms, key=lambda form: (-len(form), form)):  # never two ways to read the same text
+        if not any(re.fullmatch(re.escape(other), form, re.IGNORECASE) for other in kept):
+            kept.append(form)
+    return f"(?:{'|'.join(map(re.escape, kept))})"
 
 
 def _letters(text: str) -> str:
-    return "".join(map(_letter, unicodedata.normalize("NFC", text)))
+    return "".join(map(_letter, _composed(text)))
 
 
-def whole(text: str) -> str:
-    """A pattern for a name, or another word or two, as such: not as a part of a longer word."""
-    return _BEFORE_NAME + _NAME_BREAK.join(map(_letters, text.split())) + _AFTER_NAME
+def words(text: str) -> list[str]:
+    """The words of a name: what is no letter, digit or accent only stands between them."""
+    kept = (char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in _composed(text))
+    return [word for word in "".join(kept).split() if any(map(str.isalnum, word))]
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def whole(text: str) -> str | None:
+    """A pattern for a name, or another word or two, as such: not as a part of a longer word. None if there is no word.
+
+    At each place of a text it can go on in one way only, whatever the name: the time it takes grows with the text, and
+    not with the ways to divide it.
+    """
+    first, *more = map(_letters, words(text)) if words(text) else ("",)
+    gap = max(_LONGEST_GAP, *map(len, re.findall(r"[\W_]+", _composed(text))), 0)
+    return _BEFORE_NAME + first + "".join(_next(word, gap) for word in more) + _AFTER_NAME if first else None
+
+
+def _next(word: str, gap: int) -> str:
+    """What may stand before the next word, which ends where that begins; and the word."""
+    between = rf"[\W_](?={word})|(?![\W_]{word})(?:{_ESCAPED}|(?!{_ESCAPED})[\W_])"
+    return rf"(?:(?!{word})(?:{between})){{0,{gap}}}{word}"
 
 
 def parts(name: str) -> list[str]:
     """What of a name is looked for by itself."""
-    found = [part.strip(".,;'\"()") for part in re.split(r"[\s\-]+", name)]
-    return [part for part in found if len(part) >= LEAST_PART and part.lower() not in _PARTICLES]
+    found = re.split(r"[\s\-]+", name)
+    return [part for part in found if is_telling(part) and "".join(words(part)).lower() not in _PARTICLES]
+
+
+def is_telling(text: str) -> bool:
+    """Whether a text is long enough to be looked for by itself."""
+    return len("".join(words(text))) >= LEAST_PART
 
 
 def mail(address: str) -> str:
@@ -71,10 +105,8 @@ def mail(address: str) -> str:
 
 
 def phone_exactly(number: str) -> str:
-    """A pattern for an E.164 number written without breaks."""
-    digits = number.lstrip("+")
-    plus = rf"(?:{_letter('+')}|00)"
-    return rf"(?<!\d){plus}{'?' if len(digits) >= LEAST_DIGITS else ''}{digits}(?!\d)"
+    """A pattern for an E.164 number written without breaks. Without its + it might be any other number."""
+    return rf"(?<!\d)(?:{_letter('+')}|00){number.lstrip('+')}(?!\d)"
 
 
 def phone_loosely(number: str) -> str:
@@ -85,9 +117,9 @@ def phone_loosely(number: str) -> str:
     return rf"(?<!\d)\(?(?:{_letter('+')}|00|0)?(?:\d{_PHONE_BREAK}){{0,3}}{last}(?!\d)"
 
 
-def any_of(patterns: Iterable[str]) -> re.Pattern[str] | None:
+def any_of(patterns: Iterable[str | None]) -> re.Pattern[str] | None:
     """One pattern for all of these, the longest first; None for none."""
-    given = sorted(set(patterns), key=len, reverse=True)
+    given = sorted({one for one in patterns if one is not None}, key=len, reverse=True)
     return re.compile("|".join(given), re.IGNORECASE) if given else None
 
 

@@ -38,15 +38,23 @@ class Place:
     """What must be joined to know the ticket."""
     person: tuple[str, str] | None = None
     """What tells whose row it is: the kind (`contact` for a customer) and the id."""
+    comment: str = "NULL"
+    """The comment whose words it holds."""
     whole: bool = False
     """Whether a row of the person's goes as a whole, on whichever ticket it stands."""
     raws: bool = False
     """Whether its rows may have a mail as it came in the file store, which goes with whatever else of a row goes."""
     loose: bool = False
     """Whether there are rows that belong to no ticket."""
+    loose_joined: str | None = None
+    """What must be joined to find these, if it is something else, and `loose_where` that tells them."""
+    loose_where: str | None = None
+    held: bool = False
+    """Whether nobody may write its rows until the step has ended."""
 
 
 _ID = {"id": "text"}
+_DELIVERY = "JOIN webhook_deliveries d ON d.workspace_id = x.workspace_id AND d.id = x.delivery_id"
 PLACES: tuple[Place, ...] = (
     Place(
         "tickets",
@@ -78,6 +86,7 @@ PLACES: tuple[Place, ...] = (
         {"body": "said", "author_name": "name"},
         "comments",
         person=("x.author_type", "x.author_id"),
+        comment="x.id",
     ),
     Place(
         "events",
@@ -87,15 +96,28 @@ PLACES: tuple[Place, ...] = (
         person=("x.actor_type", "x.actor_id"),
         loose=True,
     ),
-    Place("webhook_deliveries", _ID, {"body": "words"}, "deliveries", loose=True),
+    Place(
+        "webhook_deliveries",
+        _ID,
+        {"body": "words"},
+        "deliveries",
+        ticket="e.ticket_id",
+        joined="JOIN events e ON e.workspace_id = x.workspace_id AND e.id = x.event_id",
+        loose=True,
+        loose_joined="",
+        loose_where="x.ticket_id IS NULL",
+        held=True,
+    ),
     Place(
         "webhook_attempts",
         {"delivery_id": "text", "number": "integer"},
         {"answer": "words", "error": "words"},
         "deliveries",
-        ticket="d.ticket_id",
-        joined="JOIN webhook_deliveries d ON d.workspace_id = x.workspace_id AND d.id = x.delivery_id",
+        ticket="e.ticket_id",
+        joined=f"{_DELIVERY} JOIN events e ON e.workspace_id = d.workspace_id AND e.id = d.event_id",
         loose=True,
+        loose_joined=_DELIVERY,
+        loose_where="d.ticket_id IS NULL",
     ),
     Place(
         "mail_messages",
@@ -106,6 +128,7 @@ PLACES: tuple[Place, ...] = (
         },
         "mails",
         person=("x.recipient_type", "x.recipient_id"),
+        comment="x.comment_id",
         whole=True,
         loose=True,
     ),

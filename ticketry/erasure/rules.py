@@ -13,7 +13,7 @@ SHORT = "…"
 """Stands for an erased word where the longer mark would not fit."""
 Mode = Literal["own", "part", "mention"]
 """How a ticket stands to the person: it is theirs (or too old), they spoke on it, or it is another's."""
-_LIMITS = (50, 64, 100, 200, 254, 500, 1000, 1024, 5000, 10_000, 20_000, 50_000)
+_LIMITS = (50, 64, 100, 200, 254, 320, 500, 998, 1000, 1024, 5000, 10_000, 20_000, 50_000, 1_000_000)
 """The bounds of texts in the tables: what fitted one of them must still fit it."""
 _QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _WHOLE = frozenset({
@@ -43,6 +43,10 @@ class Sought:
     """Whether another contact has this number too: then it is theirs as well, and stays in others' tickets."""
     others: tuple[str, ...] = ()
     """Company and external id."""
+    former: tuple[str, ...] = ()
+    """Other mail addresses from which the person wrote, or to which mail went."""
+    others_emails: tuple[str, ...] = ()
+    """Those addresses, in small letters, that the team or another contact has too: they stay in others' tickets."""
 
     def as_dict(self) -> dict[str, Any]:
         """As it is stored."""
@@ -52,7 +56,17 @@ class Sought:
     def of(cls, stored: Mapping[str, Any]) -> Self:
         """As it was stored."""
         given: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-        return cls(**{**given, "names": tuple(given.get("names", ())), "others": tuple(given.get("others", ()))})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+    @property
+    def emails(self) -> list[str]:
+        """All mail addresses."""
+        return [*([self.email] if self.email else []), *self.former]
+
+    @property
+    def public_emails(self) -> list[str]:
+        """The mail addresses that are looked for everywhere: they are the person's alone."""
+        return [email for email in self.emails if email.lower() not in self.others_emails]
 
     @property
     def public_phone(self) -> str | None:
@@ -61,7 +75,7 @@ class Sought:
 
     def rough(self) -> list[str]:
         """Parts in small letters, one of which every text must hold that can hold a mention."""
-        given = (self.email, self.public_phone)
+        given = (*self.public_emails, self.public_phone)
         return [part for text in given if text and (part := patterns.rough(text))]
 
 
@@ -69,18 +83,19 @@ class Eraser:
     """Takes a person out of texts."""
 
     def __init__(self, sought: Sought) -> None:
-        everywhere = []
-        if sought.email:
-            everywhere.append(patterns.mail(sought.email))
+        everywhere = [*map(patterns.mail, sought.public_emails)]
         if sought.public_phone:
             everywhere.append(patterns.phone_exactly(sought.public_phone))
-        full = [patterns.whole(name) for name in sought.names if len(name.split()) > 1]
-        own = [*everywhere, *map(patterns.whole, sought.names)]
+        full = [patterns.whole(name) for name in sought.names if len(patterns.words(name)) > 1]
+        own = [*everywhere, *map(patterns.mail, sought.emails), *map(patterns.whole, sought.names)]
         own += [patterns.whole(part) for name in sought.names for part in patterns.parts(name)]
-        own += [patterns.whole(text) for text in sought.others if len(text) >= patterns.LEAST_PART]
+        own += [patterns.whole(text) for text in sought.others if patterns.is_telling(text)]
         if sought.phone:
             own += [patterns.phone_exactly(sought.phone), patterns.phone_loosely(sought.phone)]
         self.sought = sought
+        self.said_in: set[str] = set()
+        """Comments that hold the person's words, whoever is their author."""
+        self._addresses = {email.lower() for email in sought.public_emails}
         self._patterns: dict[Mode, re.Pattern[str] | None] = {
             "own": patterns.any_of(own),
             "part": patterns.any_of([*everywhere, *full]),
@@ -95,6 +110,10 @@ class Eraser:
     def theirs(self, kind: str | None, id_: str | None) -> bool:
         """Whether it is the person who acts; with no person named, whether it is any customer."""
         return kind == "contact" and self.sought.contact_id in {None, id_}
+
+    def wrote(self, address: str | None) -> bool:
+        """Whether a mail from this address is the person's."""
+        return address is not None and address.lower() in self._addresses
 
     def all_goes(self, mode: Mode) -> bool:
         """Whether the agency's words go too: those of tickets that are too old."""
@@ -177,7 +196,7 @@ class Eraser:
             theirs = self.theirs(value["type"], value["id"])
             return {**value, "name": ERASED} if theirs else value
         if isinstance(author := value.get("author"), dict):
-            mine = self.theirs(author.get("type"), author.get("id"))
+            mine = self.theirs(author.get("type"), author.get("id")) or value.get("id") in self.said_in
         return {name: self._event(name, item, mode, mine) for name, item in value.items()}
 
 

@@ -8,6 +8,7 @@ import time
 
 import psycopg
 import structlog
+from psycopg.errors import QueryCanceled
 from psycopg_pool import PoolTimeout
 
 from ticketry.attachments import service as attachments
@@ -63,8 +64,7 @@ async def go_on(
             if last.counts.get("files"):
                 await _delete_files(pool, clock, files)
             deleted = True
-        async with unit(pool, clock()) as tx:
-            run = await service.step(tx, files, workspace_id, run_id, deleted=deleted)
+        run = await _step(pool, clock, files, workspace_id, run_id, deleted)
         if run is not None:
             last = run
             if run.finished_at is not None:
@@ -75,12 +75,25 @@ async def go_on(
             await asyncio.sleep(PAUSE)
 
 
+async def _step(
+    pool: Pool, clock: Clock, files: Files | None, workspace_id: str, run_id: str, deleted: bool
+) -> Run | None:
+    """One step further. One that takes longer than a statement may is tried again by halves."""
+    try:
+        async with unit(pool, clock()) as tx:
+            return await service.step(tx, files, workspace_id, run_id, deleted=deleted)
+    except QueryCanceled:
+        async with unit(pool, clock()) as tx:
+            await store.halve(tx, workspace_id, run_id)
+        log.warning("an erasure takes smaller steps", erasure=run_id)
+        return None
+
+
 async def _delete_files(pool: Pool, clock: Clock, files: Files | None) -> None:
     """Deletes what attachments were marked for it. A process that knows no file store leaves it to one that does."""
     if files is None:
         raise storage_not_set()
-    while await attachments.sweep(pool, clock, files) == attachments.SWEPT_AT_ONCE:
-        pass
+    await attachments.sweep(pool, clock, files)
 
 
 async def finish_all(house: Resources, patience: float = PATIENCE) -> int:

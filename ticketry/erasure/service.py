@@ -34,6 +34,7 @@ TICKETS_AT_ONCE = 50
 SEARCHED_AT_ONCE = 1000
 ANSWERS_AT_ONCE = 200
 WORDS_AT_ONCE = 200
+_FILE_ID = re.compile(r"att_[A-Za-z0-9_]{1,60}", re.ASCII)
 _TICKET_ID = re.compile(r"ticket_[A-Za-z0-9_]{1,57}", re.ASCII)
 
 
@@ -93,25 +94,34 @@ async def _settle(tx: Tx, files: Files | None, run: Run) -> Run | None:
     if run.settled is None:
         sought = _sought(run)
         used = await store.names_used(tx, run.workspace_id, run.contact_id or "")
-        names = tuple(dict.fromkeys((*sought.names, *used)))
-        return replace(run, settled=await store.own_transaction(tx), sought=replace(sought, names=names).as_dict())
+        emails, names = await store.addresses_used(tx, run.workspace_id, run.contact_id or "")
+        known = (sought.email or "").lower()
+        sought = replace(
+            sought,
+            names=tuple(dict.fromkeys((*sought.names, *used, *names))),
+            former=tuple({email.lower(): email for email in emails if email.lower() != known}.values()),
+        )
+        sought = replace(sought, others_emails=tuple(await store.others_emails(tx, run.workspace_id, sought.emails)))
+        return replace(run, settled=await store.own_transaction(tx), sought=sought.as_dict())
     return replace(run, stage="tickets") if await store.is_settled(tx, run.settled) else None
 
 
 async def _own(tx: Tx, files: Files | None, run: Run) -> Run:
     """The next of the tickets whose texts go."""
-    ids = await store.next_own(tx, run, TICKETS_AT_ONCE)
+    ids = await store.next_own(tx, run, run.stride(TICKETS_AT_ONCE))
     if not ids:
         return replace(run, stage="elsewhere" if run.contact_id else "answers", place="")
     await beside.note_words(tx, run, ids)
-    work = _Work(tx, files, run, Eraser(_sought(run)))
+    eraser = Eraser(_sought(run))
+    await _note_said(tx, run, eraser, ids)
+    work = _Work(tx, files, run, eraser)
     for place in PLACES:
         await work.go_through(place, ids, dict.fromkeys(ids, "own"))
     gone = await attachments.erase(tx, run.workspace_id, ticket_ids=ids)
     await store.mark(tx, run, ids, own=True)
     await _tell(tx, run, ids)
     counts = _counted(run, {**work.counts, "tickets": len(ids), "files": gone})
-    return replace(run, place=ids[-1], counts=counts, sought=work.sought)
+    return replace(run, place=ids[-1], counts=counts)
 
 
 async def _tell(tx: Tx, run: Run, ids: Sequence[str]) -> None:
@@ -128,7 +138,7 @@ async def _tell(tx: Tx, run: Run, ids: Sequence[str]) -> None:
 
 async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     """Mentions of the person on the next of all other tickets of the workspace, and what the person said there."""
-    last = await store.last_of_next(tx, run.workspace_id, run.place, SEARCHED_AT_ONCE)
+    last = await store.last_of_next(tx, run.workspace_id, run.place, run.stride(SEARCHED_AT_ONCE))
     if last is None:
         return replace(run, stage="loose", place="")
     eraser = Eraser(_sought(run))
@@ -136,18 +146,35 @@ async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     for place in PLACES:
         found |= await store.mentioning(tx, run, place, eraser.sought.rough(), last)
     ids = await store.not_own(tx, run, sorted(found))
-    if len(ids) > TICKETS_AT_ONCE:
-        ids = ids[:TICKETS_AT_ONCE]
+    if len(ids) > run.stride(TICKETS_AT_ONCE):
+        ids = ids[: run.stride(TICKETS_AT_ONCE)]
         last = ids[-1]
     await store.hold(tx, run.workspace_id, ids)
     spoken = await store.spoken_on(tx, run, ids)
     modes: dict[str, Mode] = {ticket_id: "part" if ticket_id in spoken else "mention" for ticket_id in ids}
+    created, mailed = await store.once_own(tx, run, ids, eraser.sought.public_emails)
+    own = sorted(created | mailed)
+    modes |= dict.fromkeys(own, "own")
+    noted = await _note_said(tx, run, eraser, ids)
     await beside.note_words(tx, run, ids)
     work = _Work(tx, files, run, eraser)
     for place in PLACES:
         await work.go_through(place, ids, modes)
-    await store.mark(tx, run, sorted(work.touched), own=False)
-    return replace(run, place=last, counts=_counted(run, work.counts), sought=work.sought)
+    gone = await attachments.erase(tx, run.workspace_id, ticket_ids=sorted(mailed), comment_ids=noted)
+    await store.mark(tx, run, sorted(work.touched - {*own}), own=False)
+    await store.mark(tx, run, own, own=True)
+    await _tell(tx, run, own)
+    counts = _counted(run, {**work.counts, "files": gone})
+    return replace(run, place=last, counts=counts)
+
+
+async def _note_said(tx: Tx, run: Run, eraser: Eraser, ids: Sequence[str]) -> list[str]:
+    """Lets the eraser know the comments that hold the person's words; those that came by a mail that named nobody."""
+    if run.contact_id is None:
+        return []
+    own, mailed = await store.said_on(tx, run, ids, eraser.sought.public_emails)
+    eraser.said_in |= own | mailed
+    return sorted(mailed)
 
 
 async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
@@ -158,6 +185,7 @@ async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
         if place.loose:
             await work.go_through_loose(place)
     await beside.drop_mails(tx, run)
+    await beside.note_person(tx, run, [*eraser.sought.names, *eraser.sought.emails])
     gone = await attachments.erase(tx, run.workspace_id, contact_ids=[run.contact_id or ""])
     for job_id, args in await beside.jobs(tx, eraser.sought.rough()):
         left = eraser.anything(args, "mention")
@@ -170,7 +198,7 @@ async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
 async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     """Stored answers that mention the person or a ticket that was erased."""
     after: tuple[str, str, int] = ("", "", -1) if not run.place else tuple(json.loads(run.place))
-    found = await idempotency.stored_after(tx, run.workspace_id, after, ANSWERS_AT_ONCE)
+    found = await idempotency.stored_after(tx, run.workspace_id, after, run.stride(ANSWERS_AT_ONCE))
     if not found:
         return replace(run, stage="words", place="")
     eraser = Eraser(_sought(run))
@@ -178,7 +206,12 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     for key_id, word, part, body in found:
         named = (run.contact_id is not None and run.contact_id in body) or eraser.mentioned(body, "mention")
         telling = eraser.mentioned(word, "own")
-        if telling or named or await store.own_or_erased(tx, run, list(set(_TICKET_ID.findall(body)))):
+        if (
+            telling
+            or named
+            or await store.own_or_erased(tx, run, list(set(_TICKET_ID.findall(body))))
+            or await attachments.some_erased(tx, run.workspace_id, list(set(_FILE_ID.findall(body))))
+        ):
             await idempotency.withdraw(tx, run.workspace_id, key_id, word, part, hide_key=telling)
             withdrawn += 1
     return replace(run, place=json.dumps(found[-1][:3]), counts=_counted(run, {"answers": withdrawn}))
@@ -186,7 +219,7 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
 
 async def _words(tx: Tx, files: Files | None, run: Run) -> Run:
     """Words that stand nowhere else leave the vocabulary of the search."""
-    last = await beside.drop_words(tx, run, WORDS_AT_ONCE)
+    last = await beside.drop_words(tx, run, run.stride(WORDS_AT_ONCE))
     if last is not None:
         return replace(run, place=last)
     return replace(run, stage="files", place="", settled=await store.own_transaction(tx))
@@ -201,17 +234,16 @@ async def _end(tx: Tx, files: Files | None, run: Run) -> Run | None:
     """Forgets what was looked for, and records the erasure."""
     if run.settled is None or not await store.is_settled(tx, run.settled):
         return None
-    if await beside.mend_words(tx, run, WORDS_AT_ONCE):
+    if await beside.mend_words(tx, run, run.stride(WORDS_AT_ONCE)):
         return run
     folded = await marks.fold(tx)  # marks hold words and tags, which go when what was noted of the tickets is folded
     if folded == marks.FOLDED_AT_ONCE:
         return run
     if not folded and await beside.has_mark_changes(tx, run.workspace_id):
         return None  # another process is at it
-    if (run.sought or {}).get("labels"):
-        folded = await fold_counts(tx)
-        if not await beside.drop_empty_counts(tx, run.workspace_id) and not folded:
-            return None
+    folded = await fold_counts(tx)
+    if not await beside.drop_empty_counts(tx, run.workspace_id) and not folded:
+        return None
     about: dict[str, Any] = {"erasure_id": run.id, "counts": run.counts}
     if run.contact_id is not None:
         await events.tell(tx, "contact.erased", _actor(run), contact_id=run.contact_id, **about)
@@ -239,12 +271,6 @@ class _Work:
         self.tx, self.files, self.run, self.eraser = tx, files, run, eraser
         self.counts: dict[str, int] = {}
         self.touched: set[str] = set()
-        self.labels = False
-
-    @property
-    def sought(self) -> dict[str, Any]:
-        """What is looked for, with a note if a word was erased that tickets are counted by."""
-        return {**(self.run.sought or {}), **({"labels": True} if self.labels else {})}
 
     async def go_through(self, place: Place, ids: Sequence[str], modes: dict[str, Mode]) -> None:
         """Erases in the rows of these tickets."""
@@ -264,14 +290,14 @@ class _Work:
         changed = []
         going = []
         for row, mode in rows:
-            mine = self.eraser.theirs(*row.person)
+            mine = self.eraser.theirs(*row.person) or row.comment_id in self.eraser.said_in
+            mine |= place.raws and self.eraser.wrote(row.texts["from_address"])
             mode = "own" if mine and place.whole else mode
             left = {
                 name: self.eraser.column(rule, row.texts[name], mode, mine=mine) for name, rule in place.columns.items()
             }
             if left != row.texts:
                 changed.append(row._replace(texts=left))
-                self.labels |= place.table == "tickets" and left["category"] != row.texts["category"]
             if place.raws and (mode == "own" or left != row.texts):
                 going.append(row.key["id"])
         await store.write(self.tx, self.run, place, changed)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ from ticketry.erasure.places import SQL_TYPES, Place
 from ticketry.tickets.models import Ticket
 from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
-_RUN = """workspace_id, id, kind, contact_id, closed_before, stage, place, settled::text AS settled, sought, counts,
-          actor_type, actor_id, actor_name, started_at, finished_at"""
+_RUN = """workspace_id, id, kind, contact_id, closed_before, stage, place, halvings, settled::text AS settled, sought,
+          counts, actor_type, actor_id, actor_name, started_at, finished_at"""
 _ROWS_AT_ONCE = 500
 
 
@@ -26,6 +27,7 @@ class Found(NamedTuple):
     key: dict[str, Any]
     ticket_id: str | None
     person: tuple[str | None, str | None]
+    comment_id: str | None
     texts: dict[str, Any]
 
 
@@ -83,6 +85,12 @@ async def save(tx: Tx, run: Run) -> None:
     )  # fmt: skip
 
 
+async def halve(tx: Tx, workspace_id: str, run_id: str) -> None:
+    """From now on the erasure takes smaller steps."""
+    query = "UPDATE erasures SET halvings = least(halvings + 1, 10) WHERE workspace_id = %s AND id = %s"
+    await tx.execute(query, (workspace_id, run_id))
+
+
 async def own_transaction(tx: Tx) -> str:
     """The number of this unit's transaction: whatever was being written until now has a lower one."""
     row = await tx.one("SELECT pg_current_xact_id()::text")
@@ -103,7 +111,7 @@ async def overdue(tx: Tx) -> list[tuple[str, datetime]]:
         """SELECT w.id, %(now)s - make_interval(months => w.retention_months) FROM workspaces w
            WHERE w.retention_months IS NOT NULL AND EXISTS (
                SELECT FROM tickets t WHERE t.workspace_id = w.id AND t.closed_at IS NOT NULL
-               AND (t.erased_at IS NULL OR t.erased_at <= t.closed_at)
+               AND t.wordless_version IS DISTINCT FROM t.version
                AND t.closed_at < %(now)s - make_interval(months => w.retention_months))""",
         {"now": tx.now},
     )
@@ -125,6 +133,39 @@ async def names_used(tx: Tx, workspace_id: str, contact_id: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+async def addresses_used(tx: Tx, workspace_id: str, contact_id: str) -> tuple[list[str], list[str]]:
+    """The mail addresses and the names under which a contact wrote mail, and the addresses to which it got mail."""
+    asked = {"workspace_id": workspace_id, "contact_id": contact_id}
+    emails = await tx.all(
+        """SELECT from_address FROM inbound_mails
+           WHERE workspace_id = %(workspace_id)s AND contact_id = %(contact_id)s AND from_address LIKE '_%%@_%%'
+           UNION SELECT address FROM mail_messages
+           WHERE workspace_id = %(workspace_id)s AND recipient_type = 'contact' AND recipient_id = %(contact_id)s
+               AND address IS NOT NULL LIMIT 50""",
+        asked,
+    )
+    names = await tx.all(
+        """SELECT DISTINCT from_name FROM inbound_mails
+           WHERE workspace_id = %(workspace_id)s AND contact_id = %(contact_id)s AND from_name IS NOT NULL LIMIT 20""",
+        asked,
+    )
+    return [email for (email,) in emails], [name for (name,) in names]
+
+
+async def others_emails(tx: Tx, workspace_id: str, emails: Sequence[str]) -> list[str]:
+    """Those of these mail addresses, in small letters, that the team or a contact has."""
+    rows = await tx.all(
+        """SELECT lower(email) FROM users WHERE workspace_id = %(workspace_id)s AND lower(email) = ANY(%(emails)s)
+           UNION
+           SELECT lower(email) FROM contacts WHERE workspace_id = %(workspace_id)s AND lower(email) = ANY(%(emails)s)
+           UNION
+           SELECT a FROM mail_settings s, unnest(ARRAY[lower(s.sender_address), lower(s.reply_to),
+               lower(s.inbound_address)]) AS a WHERE s.workspace_id = %(workspace_id)s AND a = ANY(%(emails)s)""",
+        {"workspace_id": workspace_id, "emails": [email.lower() for email in emails]},
+    )
+    return [email for (email,) in rows]
+
+
 async def others_with_phone(tx: Tx, workspace_id: str, contact_id: str, phone: str) -> bool:
     """Whether another contact has this number."""
     query = "SELECT EXISTS (SELECT FROM contacts WHERE workspace_id = %s AND id <> %s AND phone = %s)"
@@ -139,7 +180,7 @@ async def next_own(tx: Tx, run: Run, limit: int) -> list[str]:
     """The next of the person's tickets, or of those that are too old, held until the unit ends."""
     if run.contact_id is None:
         query = """SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s AND closed_at < %(before)s
-                   AND (erased_at IS NULL OR erased_at <= closed_at) ORDER BY closed_at LIMIT %(limit)s FOR UPDATE"""
+                   AND wordless_version IS DISTINCT FROM version ORDER BY closed_at LIMIT %(limit)s FOR UPDATE"""
     else:
         query = """SELECT id FROM tickets WHERE workspace_id = %(workspace_id)s AND contact_id = %(contact_id)s
                    AND id > %(after)s ORDER BY id LIMIT %(limit)s FOR UPDATE"""
@@ -159,6 +200,41 @@ async def hold(tx: Tx, workspace_id: str, ticket_ids: Sequence[str]) -> None:
     """Lets nobody change these tickets until the unit ends."""
     query = "SELECT 1 FROM tickets WHERE workspace_id = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
     await tx.all(query, (workspace_id, list(ticket_ids)))
+
+
+async def once_own(tx: Tx, run: Run, ticket_ids: Sequence[str], emails: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Those of these tickets that are made of the person's words, whoever has them now: those that were theirs when
+    they were created, and those made of a mail of theirs that named nobody.
+    """
+    asked = {"workspace_id": run.workspace_id, "ids": list(ticket_ids), "contact_id": run.contact_id}
+    created = await tx.all(
+        """SELECT DISTINCT ticket_id FROM events WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
+           AND type = 'ticket.created' AND data #>> '{ticket,contact_id}' = %(contact_id)s""",
+        asked,
+    )
+    mailed = await tx.all(
+        """SELECT DISTINCT ticket_id FROM inbound_mails WHERE workspace_id = %(workspace_id)s
+           AND ticket_id = ANY(%(ids)s) AND outcome = 'ticket' AND contact_id IS NULL
+           AND lower(from_address) = ANY(%(emails)s)""",
+        {**asked, "emails": [email.lower() for email in emails]},
+    )
+    return {ticket_id for (ticket_id,) in created}, {ticket_id for (ticket_id,) in mailed}
+
+
+async def said_on(tx: Tx, run: Run, ticket_ids: Sequence[str], emails: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Comments on these tickets that hold the person's words: their own, and those made of a mail that named nobody."""
+    asked = {"workspace_id": run.workspace_id, "ids": list(ticket_ids), "contact_id": run.contact_id}
+    own = await tx.all(
+        """SELECT id FROM comments WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
+           AND author_type = 'contact' AND author_id = %(contact_id)s""",
+        asked,
+    )
+    mailed = await tx.all(
+        """SELECT comment_id FROM inbound_mails WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
+           AND comment_id IS NOT NULL AND contact_id IS NULL AND lower(from_address) = ANY(%(emails)s)""",
+        {**asked, "emails": [email.lower() for email in emails]},
+    )
+    return {comment_id for (comment_id,) in own}, {comment_id for (comment_id,) in mailed}
 
 
 async def spoken_on(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> set[str]:
@@ -195,9 +271,10 @@ async def mark(tx: Tx, run: Run, ticket_ids: Sequence[str], *, own: bool) -> Non
     """Gives tickets a new version: whoever has read them before must look again. Their times stay."""
     await tx.execute(
         """UPDATE tickets SET version = version + 1, last_transaction = greatest(last_transaction, feed_now()),
-               erased_at = CASE WHEN %s THEN %s ELSE erased_at END
+               erased_at = CASE WHEN %s THEN %s ELSE erased_at END,
+               wordless_version = CASE WHEN %s THEN version + 1 ELSE wordless_version END
            WHERE workspace_id = %s AND id = ANY(%s)""",
-        (own, tx.now, run.workspace_id, list(ticket_ids)),
+        (own, tx.now, run.contact_id is None, run.workspace_id, list(ticket_ids)),
     )
 
 
@@ -253,7 +330,10 @@ async def rows(tx: Tx, workspace_id: str, place: Place, ticket_ids: Sequence[str
 
 async def loose_rows(tx: Tx, run: Run, place: Place, rough: Sequence[str], after: Found | None) -> list[Found]:
     """The next rows that belong to no ticket and may mention the person."""
-    where = f"{place.ticket} IS NULL AND {_text_of(place)} LIKE ANY(%(patterns)s)"
+    if place.loose_where is not None:
+        place = replace(place, ticket="NULL", joined=place.loose_joined or "")
+    where = place.loose_where or f"{place.ticket} IS NULL"
+    where += f" AND {_text_of(place)} LIKE ANY(%(patterns)s)"
     return await _page(tx, run.workspace_id, place, where, after, patterns=_patterns(rough, run.contact_id))
 
 
@@ -265,16 +345,18 @@ async def _page(tx: Tx, workspace_id: str, place: Place, where: str, after: Foun
     kind, id_ = place.person or ("NULL", "NULL")
     texts = ", ".join(f"x.{name}" for name in place.columns)
     found = await tx.all(
-        f"""SELECT {place.ticket}, {kind}, {id_}, {keys}, {texts} FROM {place.table} x {place.joined}
-            WHERE x.workspace_id = %(workspace_id)s AND {where} ORDER BY {keys} LIMIT {_ROWS_AT_ONCE}""",
+        f"""SELECT {place.ticket}, {kind}, {id_}, {place.comment}, {keys}, {texts} FROM {place.table} x {place.joined}
+            WHERE x.workspace_id = %(workspace_id)s AND {where} ORDER BY {keys} LIMIT {_ROWS_AT_ONCE}
+            {"FOR NO KEY UPDATE OF x" if place.held else ""}""",
         {"workspace_id": workspace_id, **params},
     )
-    split = 3 + len(place.key)
+    split = 4 + len(place.key)
     return [
         Found(
-            dict(zip(place.key, row[3:split], strict=True)),
+            dict(zip(place.key, row[4:split], strict=True)),
             row[0],
             (row[1], row[2]),
+            row[3],
             dict(zip(place.columns, row[split:], strict=True)),
         )
         for row in found

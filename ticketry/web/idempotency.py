@@ -55,6 +55,11 @@ class Claim:
         return cls(actor.workspace_id, actor.key_id or "", key, hashlib.sha256(seen).digest())
 
     @property
+    def forms(self) -> list[str]:
+        """The key, and what stands for it once it was made unreadable."""
+        return [self.key, _hidden(self.key)]
+
+    @property
     def lock(self) -> str:
         """What is locked while the first request runs."""
         return f"{self.workspace_id}/{self.key_id}/{self.key}"
@@ -102,7 +107,7 @@ async def _row(tx: Tx, claim: Claim) -> tuple[Any, ...] | None:
     row = await tx.one(
         """SELECT fingerprint, status, headers, body FROM idempotent_answers
            WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s) AND created_at > %s""",
-        (claim.workspace_id, claim.key_id, [claim.key, _hidden(claim.key)], tx.now - KEPT),
+        (claim.workspace_id, claim.key_id, claim.forms, tx.now - KEPT),
     )
     if row is not None and bytes(row[0]) != claim.fingerprint:
         message = "This Idempotency-Key was used for another request"
@@ -150,8 +155,9 @@ class Parts:
         claim = self.claim
         kept = await tx.execute(
             """INSERT INTO idempotent_parts (workspace_id, key_id, idempotency_key, part, body)
-               VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-            (claim.workspace_id, claim.key_id, claim.key, part, content),
+               SELECT workspace_id, key_id, idempotency_key, %s, %s FROM idempotent_answers
+               WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s) ON CONFLICT DO NOTHING""",
+            (part, content, claim.workspace_id, claim.key_id, claim.forms),
         )
         if not kept:
             raise _in_use()
@@ -193,8 +199,8 @@ async def _begin(tx: Tx, claim: Claim) -> None:
 async def _parts(tx: Tx, claim: Claim) -> dict[int, bytes]:
     rows = await tx.all(
         """SELECT part, body FROM idempotent_parts
-           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
-        (claim.workspace_id, claim.key_id, claim.key),
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s)""",
+        (claim.workspace_id, claim.key_id, claim.forms),
     )
     return {part: bytes(content) for part, content in rows}
 
@@ -237,18 +243,30 @@ async def withdraw(tx: Tx, workspace_id: str, key_id: str, word: str, part: int,
     `hide_key` also makes the Idempotency-Key unreadable.
     """
     answer = render(Conflict("answer_erased", "This request was carried out; its answer was erased with personal data"))
+    forms = [word, _hidden(word)]
     if part >= 0:
         await tx.execute(
             """UPDATE idempotent_parts SET body = %s
-               WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND part = %s""",
-            (b'{"status":%d,%b' % (answer.status_code, bytes(answer.body)[1:]), workspace_id, key_id, word, part),
+               WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s) AND part = %s""",
+            (b'{"status":%d,%b' % (answer.status_code, bytes(answer.body)[1:]), workspace_id, key_id, forms, part),
         )
-        return
+    else:
+        await tx.execute(
+            """UPDATE idempotent_answers SET status = %s, body = %s, headers = %s
+               WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
+            (
+                answer.status_code, bytes(answer.body), Jsonb({"content-type": "application/json"}),
+                workspace_id, key_id, word,
+            ),
+        )  # fmt: skip
+    if hide_key:
+        await _hide(tx, workspace_id, key_id, word)
+
+
+async def _hide(tx: Tx, workspace_id: str, key_id: str, word: str) -> None:
+    """Makes an Idempotency-Key unreadable, and with it that of its parts."""
     await tx.execute(
-        """UPDATE idempotent_answers SET status = %s, body = %s, headers = %s, idempotency_key = %s
-           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s""",
-        (
-            answer.status_code, bytes(answer.body), Jsonb({"content-type": "application/json"}),
-            _hidden(word) if hide_key else word, workspace_id, key_id, word,
-        ),
-    )  # fmt: skip
+        """UPDATE idempotent_answers SET idempotency_key = %(hidden)s
+           WHERE workspace_id = %(workspace_id)s AND key_id = %(key_id)s AND idempotency_key = %(word)s""",
+        {"workspace_id": workspace_id, "key_id": key_id, "word": word, "hidden": _hidden(word)},
+    )

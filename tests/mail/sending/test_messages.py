@@ -128,27 +128,6 @@ def test_a_notice_reaches_the_admins(house: House, post: Office) -> None:
     assert house.run(lambda tx: service.to_admins(tx, house.cast.stranger_workspace_id, subject, text)) == 0
 
 
-def test_forgetting_a_customer_leaves_nothing_of_what_was_written(
-    house: House, post: Office, kept: dict[str, Any]
-) -> None:
-    client = house.client(house.cast.agent_key)
-    client.patch(f"/v1/tickets/{kept['id']}", json={"assigned_to": house.cast.other_agent_id})
-    body = {"body": "My secret word is kiwano", "contact_id": house.cast.customer_id}
-    client.post(f"/v1/tickets/{kept['id']}/comments", json=body)
-    post.answers = {"RCPT": ["550 sam@example.com is unknown"] * 4}
-    work(house, post)
-    forgotten = house.run(lambda tx: service.forget(tx, house.cast.workspace_id, house.cast.customer_id, [kept["id"]]))
-    assert forgotten >= 3
-    left = house.sql(
-        """SELECT m::text FROM mail_messages m WHERE ticket_id = %(id)s
-           UNION ALL SELECT a::text FROM mail_attempts a JOIN mail_messages m ON m.id = a.message_id
-           WHERE m.ticket_id = %(id)s""",
-        {"id": kept["id"]},
-    )
-    assert left
-    assert not [row for row in left if "kiwano" in row[0] or "sam@" in row[0] or "Sam" in row[0]]
-
-
 def test_the_figures_tell_what_waits(house: House, post: Office, kept: dict[str, Any]) -> None:
     work(house, post)
     house.sql(

@@ -60,5 +60,5 @@ CREATE TABLE idempotent_parts (
     part smallint NOT NULL CHECK (part BETWEEN 0 AND 99),
     body bytea NOT NULL,
     PRIMARY KEY (workspace_id, key_id, idempotency_key, part),
-    FOREIGN KEY (workspace_id, key_id, idempotency_key) REFERENCES idempotent_answers ON DELETE CASCADE
+    FOREIGN KEY (workspace_id, key_id, idempotency_key) REFERENCES idempotent_answers ON DELETE CASCADE ON UPDATE CASCADE
 );

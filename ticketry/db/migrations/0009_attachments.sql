@@ -34,4 +34,4 @@ CREATE INDEX attachments_of_comment ON attachments (workspace_id, comment_id) WH
 CREATE INDEX attachments_of_contact ON attachments (workspace_id, contact_id) WHERE contact_id IS NOT NULL;
 -- What the timer looks for: small, whatever the number of files that lie where they belong.
 CREATE INDEX attachments_loose ON attachments (created_at) WHERE ticket_id IS NULL;
-CREATE INDEX attachments_leaving ON attachments (state) WHERE state IN ('dropping', 'erasing');
+CREATE INDEX attachments_leaving ON attachments (workspace_id, id) WHERE state IN ('dropping', 'erasing');

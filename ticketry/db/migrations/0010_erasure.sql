@@ -7,10 +7,11 @@ ALTER TABLE contacts ADD CONSTRAINT contacts_erased CHECK (erased_at IS NULL OR 
 
 ALTER TABLE workspaces ADD COLUMN retention_months integer CHECK (retention_months BETWEEN 1 AND 1200);
 
--- When a ticket's texts were erased last; what is closed after that is text of its own.
-ALTER TABLE tickets ADD COLUMN erased_at instant;
+-- When a ticket's texts were erased last, and the version in which it had no words at all: whatever is said later, be
+-- it a note on a closed ticket, gives it another version, and is to go in its turn.
+ALTER TABLE tickets ADD COLUMN erased_at instant, ADD COLUMN wordless_version integer;
 CREATE INDEX tickets_kept ON tickets (workspace_id, closed_at)
-    WHERE closed_at IS NOT NULL AND (erased_at IS NULL OR erased_at <= closed_at);
+    WHERE closed_at IS NOT NULL AND wordless_version IS DISTINCT FROM version;
 
 -- Each erasure: of a person, or of tickets that were kept long enough. What it looks for is personal, so it is here only
 -- until the end; `stage` and `place` say how far it is, so that any process can go on with it.
@@ -22,6 +23,7 @@ CREATE TABLE erasures (
     closed_before instant,
     stage text NOT NULL,
     place text NOT NULL DEFAULT '',
+    halvings smallint NOT NULL DEFAULT 0 CHECK (halvings BETWEEN 0 AND 10), -- how often a step took too long
     settled xid8,
     sought jsonb,
     counts jsonb NOT NULL DEFAULT '{}',
@@ -50,24 +52,26 @@ CREATE TABLE erasure_words (
     FOREIGN KEY (workspace_id, erasure_id) REFERENCES erasures (workspace_id, id)
 );
 
--- Nobody may use an erased contact, nor take a ticket away from it before its words are gone. Whoever writes something
+-- Nobody may use an erased contact, nor take a ticket away from it while its words are on their way out. Whoever writes something
 -- in a contact's name waits for an erasure that is just beginning, and it for them: nothing is written behind its back.
 CREATE FUNCTION refuse_erased_contact() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     now_of text;
     once_of text;
-    gone instant;
+    one record;
 BEGIN
     CASE tg_argv[0]
         WHEN 'contact_id' THEN now_of := new.contact_id; once_of := old.contact_id;
         WHEN 'author_id' THEN now_of := new.author_id;
         WHEN 'actor_id' THEN now_of := new.actor_id;
     END CASE;
-    FOR gone IN
-        SELECT erased_at FROM contacts WHERE workspace_id = new.workspace_id AND id IN (now_of, once_of)
+    FOR one IN
+        SELECT id, erased_at FROM contacts WHERE workspace_id = new.workspace_id AND id IN (now_of, once_of)
         ORDER BY id FOR SHARE
     LOOP
-        IF gone IS NOT NULL THEN
+        IF one.erased_at IS NOT NULL AND (one.id = now_of OR EXISTS (
+            SELECT FROM erasures WHERE workspace_id = new.workspace_id AND contact_id = one.id AND finished_at IS NULL))
+        THEN
             RAISE EXCEPTION 'contact_erased' USING ERRCODE = 'TK409', DETAIL = 'This contact was erased';
         END IF;
     END LOOP;

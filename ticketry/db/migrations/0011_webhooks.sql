@@ -54,6 +54,7 @@ CREATE TABLE webhook_deliveries (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 CREATE UNIQUE INDEX webhook_deliveries_event ON webhook_deliveries (workspace_id, event_id, endpoint_id);
 CREATE INDEX webhook_deliveries_of_endpoint ON webhook_deliveries (workspace_id, endpoint_id, id);
+CREATE INDEX webhook_deliveries_loose ON webhook_deliveries (workspace_id, id) WHERE ticket_id IS NULL;
 -- What is due, and what of a ticket must go before it.
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (workspace_id, endpoint_id, next_attempt_at, position)
     WHERE status = 'pending';

@@ -37,6 +37,7 @@ CREATE TABLE inbound_raws (
     workspace_id identifier NOT NULL REFERENCES workspaces,
     mail_id identifier NOT NULL,
     delete_after instant NOT NULL,
+    announced_at instant NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, mail_id)
 );
 CREATE INDEX inbound_raws_old ON inbound_raws (delete_after);

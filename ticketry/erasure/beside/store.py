@@ -14,11 +14,28 @@ async def note_words(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> None:
     """Remembers the words of tickets whose texts are about to go, as far as they are in the vocabulary."""
     await tx.execute(
         """INSERT INTO erasure_words (workspace_id, erasure_id, word)
-           SELECT DISTINCT v.workspace_id, %s, v.word
-           FROM ticket_words w CROSS JOIN LATERAL unnest(tsvector_to_array(w.words)) AS l (word)
-           JOIN vocabulary v ON v.workspace_id = w.workspace_id AND v.word = l.word
-           WHERE w.workspace_id = %s AND w.ticket_id = ANY(%s) ON CONFLICT DO NOTHING""",
-        (run.id, run.workspace_id, list(ticket_ids)),
+           SELECT DISTINCT v.workspace_id, %(run)s, v.word
+           FROM (
+               SELECT words FROM ticket_words WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
+               UNION ALL
+               SELECT jsonb_to_tsvector('simple', jsonb_build_array(
+                          data #> '{ticket,subject}', data #> '{ticket,description}', data #> '{changes,subject}',
+                          data #> '{changes,description}'), '["string"]')
+               FROM events WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
+           ) AS texts CROSS JOIN LATERAL unnest(tsvector_to_array(texts.words)) AS l (word)
+           JOIN vocabulary v ON v.workspace_id = %(workspace_id)s AND v.word = l.word ON CONFLICT DO NOTHING""",
+        {"run": run.id, "workspace_id": run.workspace_id, "ids": list(ticket_ids)},
+    )
+
+
+async def note_person(tx: Tx, run: Run, texts: Sequence[str]) -> None:
+    """Remembers the words of the person's names and addresses: the vocabulary may have them from texts long gone."""
+    await tx.execute(
+        """INSERT INTO erasure_words (workspace_id, erasure_id, word)
+           SELECT v.workspace_id, %s, v.word
+           FROM unnest(tsvector_to_array(to_tsvector('simple', %s))) AS l (word)
+           JOIN vocabulary v ON v.workspace_id = %s AND v.word = l.word ON CONFLICT DO NOTHING""",
+        (run.id, " ".join(texts), run.workspace_id),
     )
 
 

@@ -98,7 +98,7 @@ async def _act(house: Resources, actor: Actor, files: Files, mail: Mail, read: R
     """
     for last in (False, False, True):
         try:
-            return await _receive(house, actor, await _stored(house, actor, files, mail, read, source, bare=last))
+            return await _attempt(house, actor, files, mail, read, source, bare=last)
         except PASSING:
             raise
         except Exception as error:
@@ -114,16 +114,37 @@ def _misfit(read: ReadMail, why: str) -> ReadMail:
     return replace(read, problem=why, files=[], whole=False)
 
 
-async def _receive(house: Resources, actor: Actor, arrival: Arrival) -> Received:
-    async with unit(house.pool, house.clock()) as tx:
-        return await service.receive(tx, actor, arrival)
+async def _attempt(
+    house: Resources, actor: Actor, files: Files, mail: Mail, read: ReadMail, source: Source, *, bare: bool
+) -> Received:
+    """Keeps the mail as it came and acts on it. If nothing becomes of it, it is not kept for long either."""
+    mail_id = mint("mail")
+    received = None
+    try:
+        await _keep_raw(house, actor, files, mail, mail_id)
+        arrival = await _stored(house, actor, files, mail, read, source, mail_id, bare=bare)
+        async with unit(house.pool, house.clock()) as tx:
+            received = await service.receive(tx, actor, arrival)
+        return received
+    finally:
+        if received is None or received.outcome == "duplicate":
+            with suppress(*PASSING):
+                async with unit(house.pool, house.clock(), atomic=False) as tx:
+                    await store.expire_raw(tx, actor.workspace_id, mail_id)
 
 
 async def _stored(
-    house: Resources, actor: Actor, files: Files, mail: Mail, read: ReadMail, source: Source, *, bare: bool
+    house: Resources,
+    actor: Actor,
+    files: Files,
+    mail: Mail,
+    read: ReadMail,
+    source: Source,
+    mail_id: str,
+    *,
+    bare: bool,
 ) -> Arrival:
-    """Puts the mail and its files into the file store; a `bare` one only as it came."""
-    mail_id = await _keep_raw(house, actor, files, mail)
+    """Puts the mail's files into the file store; of a `bare` one none."""
     own = tuple(one for one in (house.settings.mail_sender, house.settings.imap_user) if one and "@" in one)
     if bare:
         return Arrival(mail_id, read, mail.size, source, own_addresses=own)
@@ -149,14 +170,12 @@ def raw_path(workspace_id: str, mail_id: str) -> str:
     return f"{workspace_id}/{mail_id}"
 
 
-async def _keep_raw(house: Resources, actor: Actor, files: Files, mail: Mail) -> str:
-    mail_id = mint("mail")
+async def _keep_raw(house: Resources, actor: Actor, files: Files, mail: Mail, mail_id: str) -> None:
     now = house.clock()
     async with unit(house.pool, now) as tx:
         until = now + timedelta(days=house.settings.mail_keep_days)
         await store.announce_raw(tx, actor.workspace_id, mail_id, until)
     await files.write(raw_path(actor.workspace_id, mail_id), mail.pieces())
-    return mail_id
 
 
 async def read_raw(house: Resources, actor: Actor, mail_id: str, size: int) -> AsyncIterator[bytes] | None:

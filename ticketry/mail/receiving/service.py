@@ -265,11 +265,3 @@ async def get(tx: Tx, actor: Actor, mail_id: str) -> InboundDetail:
     headers, text, until = await store.content(tx, actor.workspace_id, mail_id)
     told = [Header(name=name, value=value) for name, value in headers]
     return InboundDetail(**store.as_inbound(kept).model_dump(), headers=told, text=text, raw_until=until)
-
-
-async def scrub(tx: Tx, workspace_id: str, contact_id: str, address: str | None = None) -> int:
-    """Takes away what a customer's mails say, for an erasure; `address` finds those that name no contact too.
-
-    The mails as they came are deleted at the next round of `jobs.purge`. Returns how many mails.
-    """
-    return await store.scrub(tx, workspace_id, contact_id, address)

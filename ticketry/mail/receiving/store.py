@@ -111,15 +111,22 @@ async def has_spoken(tx: Tx, workspace_id: str, ticket_id: str, contact_id: str)
 async def announce_raw(tx: Tx, workspace_id: str, mail_id: str, until: datetime) -> None:
     """Notes a file before it is written."""
     await tx.execute(
-        "INSERT INTO inbound_raws (workspace_id, mail_id, delete_after) VALUES (%s, %s, %s)",
-        (workspace_id, mail_id, until),
+        "INSERT INTO inbound_raws (workspace_id, mail_id, delete_after, announced_at) VALUES (%s, %s, %s, %s)",
+        (workspace_id, mail_id, until, tx.now),
     )
 
 
 async def old_raws(tx: Tx, limit: int) -> list[tuple[str, str]]:
-    """Files that are to be deleted, of all workspaces: (workspace_id, mail_id)."""
-    query = "SELECT workspace_id, mail_id FROM inbound_raws WHERE delete_after <= %s ORDER BY delete_after LIMIT %s"
-    return [(row[0], row[1]) for row in await tx.all(query, (tx.now, limit))]
+    """Files that are to be deleted, of all workspaces: (workspace_id, mail_id).
+
+    A file for an hour without a mail was left behind by a process that died.
+    """
+    query = """SELECT workspace_id, mail_id FROM inbound_raws r
+               WHERE delete_after <= %(now)s OR (announced_at < %(lost)s AND NOT EXISTS (
+                   SELECT FROM inbound_mails m WHERE m.workspace_id = r.workspace_id AND m.id = r.mail_id))
+               ORDER BY delete_after LIMIT %(limit)s"""
+    asked = {"now": tx.now, "lost": tx.now - timedelta(hours=1), "limit": limit}
+    return [(row[0], row[1]) for row in await tx.all(query, asked)]
 
 
 async def forget_raw(tx: Tx, workspace_id: str, mail_id: str) -> None:
@@ -127,23 +134,10 @@ async def forget_raw(tx: Tx, workspace_id: str, mail_id: str) -> None:
     await tx.execute("DELETE FROM inbound_raws WHERE workspace_id = %s AND mail_id = %s", (workspace_id, mail_id))
 
 
-async def scrub(tx: Tx, workspace_id: str, contact_id: str, address: str | None) -> int:
-    """Takes away what a customer's mails say; ids, outcomes and sizes stay. Their files go at the next purge."""
-    whose = (
-        "m.workspace_id = %(workspace_id)s AND (m.contact_id = %(contact_id)s OR lower(m.from_address) = %(address)s)"
-    )
-    params = {"workspace_id": workspace_id, "contact_id": contact_id, "address": address and address.lower()}
-    await tx.execute(
-        f"""UPDATE inbound_raws r SET delete_after = %(now)s FROM inbound_mails m
-            WHERE r.workspace_id = m.workspace_id AND m.id = r.mail_id AND {whose}""",
-        {**params, "now": tx.now},
-    )
-    return await tx.execute(
-        f"""UPDATE inbound_mails m SET message_id = NULL, from_name = NULL, from_address = NULL, subject = NULL,
-                headers = '[]', full_text = NULL
-            WHERE {whose}""",
-        params,
-    )
+async def expire_raw(tx: Tx, workspace_id: str, mail_id: str) -> None:
+    """A file that belongs to no mail is deleted at the next purge."""
+    query = "UPDATE inbound_raws SET delete_after = %s WHERE workspace_id = %s AND mail_id = %s"
+    await tx.execute(query, (tx.now, workspace_id, mail_id))
 
 
 async def waiting(tx: Tx, workspace_id: str, mailbox: str, uid_validity: int) -> dict[int, tuple[int, datetime]]:

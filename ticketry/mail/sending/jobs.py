@@ -135,6 +135,10 @@ async def _ready(pool: Pool, clock: Clock, settings: Settings, mail: Claimed) ->
     if mail.attempts > mail.attempts_before + 1 and settings.smtp_host is not None and (known := _known(mail)):
         return _bytes(mail, *known)
     async with unit(pool, clock()) as tx:
+        now = await store.held(tx, mail)
+        if now is None:
+            return None
+        mail = now
         try:
             made = await letter(tx, settings, mail)
         except Dropped as dropped:

@@ -84,8 +84,3 @@ async def send_again(tx: Tx, workspace_id: str, message_id: str, *, smtp: bool) 
     if not await store.send_again(tx, workspace_id, message_id):
         raise Conflict("mail_pending", "This mail is about to be sent already")
     return await get(tx, workspace_id, message_id)
-
-
-async def forget(tx: Tx, workspace_id: str, contact_id: str, ticket_ids: Sequence[str]) -> int:
-    """Forgets what mails to a contact, and to anybody about these tickets, said; of how many."""
-    return await store.scrub(tx, workspace_id, contact_id, ticket_ids)

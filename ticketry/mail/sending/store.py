@@ -119,6 +119,19 @@ async def claim(tx: Tx, lease: timedelta) -> Claimed | None:
     )
 
 
+async def held(tx: Tx, mail: Claimed) -> Claimed | None:
+    """The mail as it stands now; None if it ended meanwhile. Until the unit ends nobody erases its ticket's words."""
+    if mail.ticket_id is not None:
+        query = "SELECT 1 FROM tickets WHERE workspace_id = %s AND id = %s FOR KEY SHARE"
+        await tx.one(query, (mail.workspace_id, mail.ticket_id))
+    return await tx.one_of(
+        Claimed,
+        f"""SELECT {_CLAIMED} FROM mail_messages
+            WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
+        (mail.workspace_id, mail.id, mail.attempts),
+    )
+
+
 async def fill(
     tx: Tx, mail: Claimed, address: str, message_id: str, headers: list[list[str]], content: Content
 ) -> None:
@@ -277,24 +290,6 @@ async def send_again(tx: Tx, workspace_id: str, message_id: str) -> bool:
             (tx.now, workspace_id, message_id),
         )
         == 1
-    )
-
-
-async def scrub(tx: Tx, workspace_id: str, recipient_id: str, ticket_ids: Sequence[str]) -> int:
-    """Forgets what mails to a person or about these tickets said, and drops those not sent yet; of how many."""
-    await tx.execute(
-        """UPDATE mail_attempts a SET words = 'erased' FROM mail_messages m
-           WHERE a.workspace_id = %(workspace_id)s AND m.workspace_id = a.workspace_id AND m.id = a.message_id
-               AND (m.recipient_id = %(recipient_id)s OR m.ticket_id = ANY(%(ticket_ids)s))""",
-        {"workspace_id": workspace_id, "recipient_id": recipient_id, "ticket_ids": list(ticket_ids)},
-    )
-    return await tx.execute(
-        """UPDATE mail_messages SET address = NULL, headers = NULL, subject = NULL, body_text = NULL, body_html = NULL,
-               message_id = NULL, reason = CASE WHEN status IN ('sent') THEN NULL ELSE 'erased' END,
-               status = CASE WHEN status = 'sent' THEN 'sent' ELSE 'skipped' END, next_attempt_at = NULL
-           WHERE workspace_id = %(workspace_id)s
-               AND (recipient_id = %(recipient_id)s OR ticket_id = ANY(%(ticket_ids)s))""",
-        {"workspace_id": workspace_id, "recipient_id": recipient_id, "ticket_ids": list(ticket_ids)},
     )
 
 

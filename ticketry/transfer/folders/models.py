@@ -54,7 +54,7 @@ TABLES = (
         only="ticket_id IS NOT NULL",
         shown=(("state", "CASE state WHEN 'erasing' THEN 'erased' ELSE state END"),),
     ),
-    Table("erasures", "started_at, id", stay=("settled",), only="finished_at IS NOT NULL"),
+    Table("erasures", "started_at, id", stay=("settled", "halvings"), only="finished_at IS NOT NULL"),
     Table("mail_settings", "workspace_id"),
     Table("mail_templates", "kind"),
 )

@@ -53,6 +53,8 @@ async def take(tx: Tx, workspace: Workspace, files: Callable[[], Files], folder:
 
     `files` opens the file store; it is called if there are attachments. API keys and whatever else is secret stay.
     """
+    if run_id := await store.erasing(tx, workspace.id):
+        raise OperatorError(f"{run_id} is still erasing words of workspace {workspace.name}: export when it has ended")
     await walk_an_index(tx)
     entries = {WORKSPACE: await _take_workspace(tx, workspace.id, folder)}
     for table in TABLES:

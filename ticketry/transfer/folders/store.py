@@ -15,6 +15,12 @@ REFUSALS = (IntegrityError, DataError)
 """What the database says to a row that cannot be."""
 
 
+async def erasing(tx: Tx, workspace_id: str) -> str | None:
+    """An erasure of the workspace that has not ended."""
+    row = await tx.one("SELECT id FROM erasures WHERE workspace_id = %s AND finished_at IS NULL", (workspace_id,))
+    return row and str(row[0])
+
+
 async def columns(tx: Tx, table: Table) -> list[str]:
     """The columns that are taken along."""
     return await _columns(tx, table.name, ("workspace_id", *table.stay))

@@ -26,6 +26,7 @@ def settlement(due: Due, outcome: Outcome) -> Settlement:
 async def settle(tx: Tx, settled: Sequence[Settlement], health: Sequence[Health]) -> None:
     """Records attempts, and what they tell of their endpoints."""
     await store.settle(tx, settled)
+    await store.forget_echoes(tx, settled)
     if health:
         await store.note_health(tx, health)
 

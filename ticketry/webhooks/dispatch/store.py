@@ -201,6 +201,27 @@ async def settle(tx: Tx, settled: Sequence[Settlement]) -> None:
     )
 
 
+async def forget_echoes(tx: Tx, settled: Sequence[Settlement]) -> None:
+    """Drops what receivers answered to words that were erased while they answered. To be run after `settle`: whoever
+    erases holds the delivery meanwhile.
+    """
+    await tx.execute(
+        """UPDATE webhook_attempts a SET answer = NULL
+           FROM unnest(%(workspace_ids)s::identifier[], %(ids)s::identifier[], %(numbers)s::integer[])
+                AS g (workspace_id, id, number)
+           JOIN webhook_deliveries d ON d.workspace_id = g.workspace_id AND d.id = g.id
+           WHERE a.workspace_id = g.workspace_id AND a.delivery_id = g.id AND a.number = g.number
+               AND a.answer IS NOT NULL AND EXISTS (
+                   SELECT FROM event_erasures x WHERE x.workspace_id = d.workspace_id AND x.event_id = d.event_id
+                       AND x.erased_at >= a.started_at)""",
+        {
+            "workspace_ids": [one.due.key.workspace_id for one in settled],
+            "ids": [one.due.id for one in settled],
+            "numbers": [one.due.attempts + 1 for one in settled],
+        },
+    )
+
+
 async def note_health(tx: Tx, found: Sequence[Health]) -> None:
     """Writes down how endpoints fare."""
     await tx.execute(
