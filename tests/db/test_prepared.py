@@ -89,10 +89,12 @@ def test_varied_closes_are_few_statements(house: House) -> None:
 
 
 def test_numbers_and_nothing_are_what_they_were(house: House) -> None:
-    query = """SELECT %(n)s::bigint, %(n)s::bigint IS NULL, %(list)s::integer[], %(at)s::timestamptz, %(word)s::text"""
+    query = (
+        """SELECT %(n)s::numeric, %(n)s::numeric IS NULL, %(list)s::integer[], %(at)s::timestamptz, %(word)s::text"""
+    )
     values = [
         {"n": n, "list": of, "at": at, "word": word}
-        for n in (None, 0, -1, 2**15, 2**31 - 1, 2**31, -(2**63), 2**63 - 1)
+        for n in (None, 0, -1, 2**15, 2**31 - 1, 2**31, -(2**63), 2**63 - 1, 2**63)
         for of in (None, [], [1], [1, 70_000], [None, 3])
         for at in (None, NOW)
         for word in (None, "", "word")

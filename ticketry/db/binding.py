@@ -9,7 +9,15 @@ from typing import Any
 from psycopg.abc import AdaptContext, Buffer, DumperKey
 from psycopg.adapt import Dumper, PyFormat, Transformer
 from psycopg.pq import Format
-from psycopg.types.numeric import Int4Dumper, Int8, Int8BinaryDumper, Int8Dumper
+from psycopg.types.numeric import (
+    Int4Dumper,
+    Int8,
+    Int8BinaryDumper,
+    Int8Dumper,
+    IntNumeric,
+    IntNumericBinaryDumper,
+    IntNumericDumper,
+)
 
 from ticketry.db.sql import Compiled
 
@@ -38,20 +46,23 @@ class _UntoldDumper(Dumper):
 
 
 class _IntegerInText(Int4Dumper):
-    """Four bytes for what fits into them, eight for the rest. psycopg sends arrays as text, lone integers as bits."""
+    """Four bytes for what fits into them, else eight, else a decimal. psycopg sends arrays as text, lone integers as
+    bits."""
 
-    large: type[Dumper] = Int8Dumper
+    large: tuple[type[Dumper], type[Dumper]] = Int8Dumper, IntNumericDumper
 
     def get_key(self, obj: int, format: PyFormat) -> DumperKey:
-        return self.cls if -(2**31) <= obj < 2**31 else (self.cls, Int8)
+        if -(2**31) <= obj < 2**31:
+            return self.cls
+        return (self.cls, Int8 if -(2**63) <= obj < 2**63 else IntNumeric)
 
     def upgrade(self, obj: int, format: PyFormat) -> Dumper:
-        return self.large(self.cls)
+        return self.large[not -(2**63) <= obj < 2**63](self.cls)
 
 
 class _Integer(_IntegerInText):
     format = Format.BINARY
-    large = Int8BinaryDumper
+    large = Int8BinaryDumper, IntNumericBinaryDumper
 
     def dump(self, obj: int) -> Buffer | None:
         return int(obj).to_bytes(4, "big", signed=True)
