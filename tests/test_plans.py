@@ -90,7 +90,7 @@ def explained(conn: psycopg.Connection[Any], statement: Statement, mode: str) ->
     """The plan of a statement: `force_custom_plan` for these values, `force_generic_plan` for any."""
     query, params = statement
     conn.execute("SELECT set_config('plan_cache_mode', %s, false)", (mode,))
-    text, places = compiled(query) if params is not None else (query, [])
+    text, places, _ = compiled(query) if params is not None else (query, (), [])
     values = [params[place] for place in places] if params is not None else []
     cursor = psycopg.RawCursor(conn)
     cursor.execute(f"PREPARE explained AS {text}")  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,42 @@ def test_tickets_of_before_and_after_are_found_alike(old: str) -> None:
         assert conn.execute("SELECT count(*) FROM ticket_mark_changes").fetchone() == (0,)
         conn.execute(TICKETS, (401, 430))
         conn.execute(CHANGE.replace("450", "500"))
+    check(old)
+    for fold in (store.fold_counts, marks.fold):
+        assert run_with(old, fold, NOW) > 0
+    check(old)
+
+
+def waits(url: str, count: int) -> None:
+    """Returns when as many sessions wait for a lock."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        for _ in range(600):
+            row = conn.execute(
+                """SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+            ).fetchone()
+            if row == (count,):
+                return
+            time.sleep(0.05)
+    raise AssertionError(f"{count} sessions never waited")
+
+
+def test_who_writes_during_the_migration_is_found_after_it(old: str) -> None:
+    """A migration that is held up half-way, and a writer that comes meanwhile."""
+
+    def write() -> None:
+        with psycopg.connect(old, autocommit=True) as conn:
+            conn.execute(TICKETS, (401, 430))
+
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(old) as conn:
+        conn.execute("LOCK TABLE ticket_rollups IN EXCLUSIVE MODE")
+        migrating = threads.submit(migrate, old)
+        waits(old, 1)
+        writing = threads.submit(write)
+        waits(old, 2)
+        conn.rollback()
+        assert "0014_list_speed" in migrating.result()
+        writing.result()
     check(old)
     for fold in (store.fold_counts, marks.fold):
         assert run_with(old, fold, NOW) > 0

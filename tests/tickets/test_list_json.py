@@ -37,7 +37,7 @@ def shown(house: House, ticket: dict[str, Any]) -> dict[str, Any]:
 def written(house: House, ticket: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The whole ticket as PostgreSQL writes it."""
     query = f"SELECT {TICKET_JSON} FROM tickets t WHERE t.workspace_id = %(ws)s AND t.id = %(id)s"
-    text, places = compiled(query)
+    text, places, _ = compiled(query)
     values = {"ws": house.cast.workspace_id, "id": ticket["id"], "now": now}
     with psycopg.connect(house.database_url) as conn:
         conn.execute("SET timezone = 'Asia/Tokyo'")

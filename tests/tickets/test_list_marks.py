@@ -275,6 +275,22 @@ def test_a_word_or_tag_that_was_taken_back_leaves_no_mark(stock: House) -> None:
     assert stock.sql(left) == [(0,)]
 
 
+def test_new_tags_leave_the_words_alone(stock: House) -> None:
+    """Words are taken apart again only when they change: a description may be long."""
+    client, noted = stock.client(stock.cast.admin), "SELECT reworded, gone FROM ticket_mark_changes ORDER BY id DESC"
+    ticket = stock.ticket(subject="Lastingword", tags=["first"])
+    stock.run(marks.fold)
+    assert client.patch(f"/v1/tickets/{ticket['id']}", json={"tags": ["second"]}).status_code == 200
+    assert stock.sql(noted) == [(False, ["t:first"])]
+    for _ in range(2):
+        for query, count in (({"tags": "first"}, 0), ({"tags": "second"}, 1), ({"search": "lastingword"}, 1)):
+            assert client.get("/v1/tickets", params=query).json()["meta"]["total"] == count
+        stock.run(marks.fold)
+    stock.run(marks.fold)
+    close(stock, ticket)
+    assert [reworded for reworded, _ in stock.sql(noted)] == [False]
+
+
 def test_marks_are_of_ones_own_workspace(stock: House) -> None:
     stock.ticket(tags=["mine"], subject="Mineword")
     stock.run(marks.fold)

@@ -9,7 +9,9 @@ import pytest
 from conftest import House
 from kit import close, reopen
 
+from ticketry.db.pool import Tx
 from ticketry.tickets.search import store
+from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.store import fold_counts
 
 FACETS: dict[str, list[str | None]] = {
@@ -187,3 +189,34 @@ def test_a_long_backlog_is_folded_in_pieces(house: House, monkeypatch: pytest.Mo
         folded.append(house.run(store.fold_counts))
     assert max(folded) == 3
     assert house.client(house.cast.admin).get("/v1/tickets").json()["meta"]["total"] == before
+
+
+def test_a_fold_leaves_no_count_of_nothing(house: House) -> None:
+    """Else every category that was ever tried would be summed up for ever."""
+    ticket = house.ticket(category="passing")
+    fold(house)
+    rows = """SELECT count(*) FROM (SELECT category FROM ticket_counts WHERE category = 'passing' UNION ALL
+              SELECT value FROM ticket_rollups WHERE facet = 'category' AND value = 'passing') AS counted"""
+    assert house.sql(rows) == [(2,)]
+    client = house.client(house.cast.admin)
+    assert client.patch(f"/v1/tickets/{ticket['id']}", json={"category": "lasting"}).status_code == 200
+    fold(house)
+    assert house.sql(rows) == [(0,)]
+    assert client.get("/v1/tickets", params={"category": "passing"}).json()["meta"]["total"] == 0
+    assert client.get("/v1/tickets", params={"category": "lasting"}).json()["meta"]["total"] == 1
+    assert client.patch(f"/v1/tickets/{ticket['id']}", json={"category": "passing"}).status_code == 200
+    fold(house)
+    assert client.get("/v1/tickets", params={"category": "passing"}).json()["meta"]["total"] == 1
+
+
+def test_a_fold_may_take_longer_than_a_request(house: House) -> None:
+    async def limits(tx: Tx) -> list[str]:
+        seen = []
+        for fold_one in (store.fold_counts, marks.fold):
+            await tx.execute("SELECT set_config('statement_timeout', '20s', true)")
+            await fold_one(tx)
+            row = await tx.one("SHOW statement_timeout")
+            seen += [] if row is None else [str(row[0])]
+        return seen
+
+    assert house.run(limits) == ["2min", "2min"]

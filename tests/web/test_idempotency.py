@@ -183,6 +183,22 @@ def test_the_purge_forgets_old_answers_and_no_other(house: House, key: str) -> N
     assert house.sql(rows, (key,)) == [(0,)]
 
 
+def test_the_purge_goes_in_pieces_and_to_the_end(house: House, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "PURGED_AT_ONCE", 2)
+    for n in range(5):
+        post(house, f"{key} {n}")
+    house.clock.advance(hours=25)
+    old = "SELECT count(*) FROM idempotent_answers WHERE created_at <= %s"
+    before = house.sql(old, (house.clock() - idempotency.KEPT,))[0][0]
+
+    async def purge(tx: Any) -> int:
+        return await idempotency.purge(tx._pool, house.clock())
+
+    assert house.run(purge) == before
+    assert before >= 5
+    assert house.sql(old, (house.clock() - idempotency.KEPT,)) == [(0,)]
+
+
 @pytest.mark.parametrize("form", ["", "x" * 256, "a\tb", b"\xc3\xa9", b"\x80"])
 def test_a_key_of_the_wrong_form_is_refused_by_name(house: House, form: str | bytes) -> None:
     before = stored(house)

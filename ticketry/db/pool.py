@@ -3,18 +3,25 @@
 import asyncio
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, AsyncTransaction, DatabaseError, OperationalError
-from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+import structlog
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, DatabaseError, Error, OperationalError
+from psycopg.errors import DeadlockDetected, InFailedSqlTransaction, LockNotAvailable, QueryCanceled
+from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ticketry.core.errors import Conflict
+from ticketry.db.binding import bound, register
 from ticketry.db.sql import compiled
 
+log = structlog.get_logger()
+
+PREPARED_FROM = 2
+"""How often a connection runs a statement before it prepares it."""
 GAVE_UP = (DeadlockDetected, LockNotAvailable, QueryCanceled)
 """A statement that met a limit of `_configure` or another's lock: it may succeed when it is tried again."""
 REFUSED = "TK409"
@@ -34,7 +41,7 @@ def make_pool(database_url: str, size: int) -> Pool:
         timeout=10,
         kwargs={
             "autocommit": True,
-            "prepare_threshold": 2,
+            "prepare_threshold": PREPARED_FROM,
             "application_name": "ticketry",
         },
         configure=_configure,
@@ -44,6 +51,7 @@ def make_pool(database_url: str, size: int) -> Pool:
 
 async def _configure(conn: AsyncConnection[TupleRow]) -> None:
     """A session of ours. The limits keep one costly request from holding up all others (milliseconds)."""
+    register(conn)
     await conn.execute(
         "SELECT set_config(name, value, false) FROM (VALUES ('TimeZone', 'UTC'), ('statement_timeout', '20000'), "
         "('lock_timeout', '8000'), ('idle_in_transaction_session_timeout', '60000')) AS s (name, value)"
@@ -70,6 +78,19 @@ def _has_something_to_read(conn: AsyncConnection[TupleRow]) -> bool:
         return bool(readable.poll(0))
     except (OSError, OperationalError):
         return True
+
+
+async def _command(conn: AsyncConnection[TupleRow], command: str) -> str | None:
+    """Runs BEGIN, COMMIT or ROLLBACK; what PostgreSQL says was done.
+
+    psycopg would forget all prepared statements at a rollback, for tables may have been made and taken back. Ours live
+    on: every refused request would otherwise have its connection prepare them anew.
+    """
+    conn.prepare_threshold = None
+    try:
+        return (await conn.execute(command)).statusmessage
+    finally:
+        conn.prepare_threshold = PREPARED_FROM
 
 
 class Share:
@@ -101,14 +122,13 @@ class Tx:
     Only `unit` below commits.
     """
 
-    __slots__ = ("_atomic", "_conn", "_pool", "_transaction", "now")
+    __slots__ = ("_atomic", "_conn", "_pool", "now")
 
     def __init__(self, pool: Pool, now: datetime, atomic: bool) -> None:
         self.now = now
         self._pool = pool
         self._atomic = atomic
         self._conn: AsyncConnection[TupleRow] | None = None
-        self._transaction: AbstractAsyncContextManager[AsyncTransaction] | None = None
 
     def together(self) -> None:
         """All statements of this unit stand or fall together, also where its kind mostly needs one. To be called
@@ -121,9 +141,7 @@ class Tx:
         if self._conn is None:
             self._conn = await _living_connection(self._pool)
             if self._atomic:
-                transaction = self._conn.transaction()
-                await transaction.__aenter__()
-                self._transaction = transaction
+                await _command(self._conn, "BEGIN")
         return self._conn
 
     async def execute(self, query: str, params: Params = None) -> int:
@@ -151,10 +169,9 @@ class Tx:
         cursor = AsyncRawCursor(conn, row_factory=rows)
         if params is None:
             return await cursor.execute(query, binary=True)
-        text, places = compiled(query)
-        given: Any = params
+        ready = compiled(query)
         try:
-            return await cursor.execute(text, [given[place] for place in places], binary=True)
+            return await cursor.execute(ready.text, bound(conn, ready, params), binary=True)
         except DatabaseError as error:
             if error.sqlstate == REFUSED:
                 raise Conflict(error.diag.message_primary or "", error.diag.message_detail or "") from error
@@ -167,14 +184,28 @@ class Tx:
 
     async def close(self, error: BaseException | None) -> None:
         """Ends the unit: commits, or rolls back when `error` is given, and gives the connection back."""
-        if self._conn is None:
+        conn, self._conn = self._conn, None
+        if conn is None:
             return
         try:
-            if self._transaction is not None:
-                await self._transaction.__aexit__(type(error) if error else None, error, None)
+            if self._atomic:
+                await (_commit(conn) if error is None else _roll_back(conn))
         finally:
-            conn, self._conn, self._transaction = self._conn, None, None
             await self._pool.putconn(conn)
+
+
+async def _commit(conn: AsyncConnection[TupleRow]) -> None:
+    if await _command(conn, "COMMIT") == "ROLLBACK":
+        raise InFailedSqlTransaction("an error of a statement was passed over, so that nothing was stored")
+
+
+async def _roll_back(conn: AsyncConnection[TupleRow]) -> None:
+    """Never in the way of the error that led here: a connection that cannot roll back is thrown away by the pool."""
+    if conn.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        try:
+            await _command(conn, "ROLLBACK")
+        except Error as error:
+            log.warning("could not roll back", error=" ".join(str(error).split()))
 
 
 @asynccontextmanager

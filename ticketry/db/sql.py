@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 _PLACE = re.compile(r"%(?:(%)|s|\((\w+)\)s)", re.ASCII)
 
@@ -12,9 +13,17 @@ def assignments(columns: Iterable[str]) -> str:
     return ", ".join(f"{column} = %({column})s" for column in columns)
 
 
+class Compiled(NamedTuple):
+    """A query in PostgreSQL's own form, which parameter goes to which place, and the type last seen at each place."""
+
+    text: str
+    places: tuple[int | str, ...]
+    types: list[int | None]
+
+
 @lru_cache(maxsize=512)
-def compiled(query: str) -> tuple[str, tuple[int | str, ...]]:
-    """A query with `%s` or `%(name)s` in PostgreSQL's own form (`$1`), and which parameter goes to which place.
+def compiled(query: str) -> Compiled:
+    """A query with `%s` or `%(name)s` in PostgreSQL's own form (`$1`).
 
     psycopg does this itself, but anew on every call where a statement has more than 50 parameters, as a close has:
     measured at 150 µs of 190.
@@ -26,4 +35,5 @@ def compiled(query: str) -> tuple[str, tuple[int | str, ...]]:
             return "%"
         return f"${places.setdefault(found[2] or len(places), len(places) + 1)}"
 
-    return _PLACE.sub(place, query), tuple(places)
+    text = _PLACE.sub(place, query)
+    return Compiled(text, tuple(places), [None] * len(places))

@@ -24,6 +24,7 @@ from ticketry.web.resources import Resources, resources
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 KEPT = timedelta(hours=24)
+PURGED_AT_ONCE = 1_000
 _FORM = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 _KEPT_HEADERS = ("etag", "location", "content-type")
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -206,9 +207,17 @@ async def _parts(tx: Tx, claim: Claim) -> dict[int, bytes]:
 
 
 async def purge(pool: Pool, now: datetime) -> int:
-    """Deletes the answers that nobody may ask for again; how many."""
-    async with unit(pool, now) as tx:
-        return await tx.execute("DELETE FROM idempotent_answers WHERE created_at <= %s", (now - KEPT,))
+    """Deletes the answers that nobody may ask for again; how many. In pieces, which no time limit cuts short."""
+    gone, rows = 0, PURGED_AT_ONCE
+    while rows == PURGED_AT_ONCE:
+        async with unit(pool, now) as tx:
+            rows = await tx.execute(
+                """DELETE FROM idempotent_answers WHERE created_at <= %(old)s AND ctid = ANY(ARRAY(
+                       SELECT ctid FROM idempotent_answers WHERE created_at <= %(old)s LIMIT %(most)s))""",
+                {"old": now - KEPT, "most": PURGED_AT_ONCE},
+            )
+        gone += rows
+    return gone
 
 
 async def stored_after(

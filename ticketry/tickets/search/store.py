@@ -239,32 +239,58 @@ async def _number(tx: Tx, query: str, params: dict[str, Any]) -> int:
     return int(row[0]) if row else 0
 
 
+async def may_fold(tx: Tx, lock: str) -> bool:
+    """Whether this unit is the one that folds. Nobody waits for it, so it may take longer than a request."""
+    row = await tx.one(
+        "SELECT pg_try_advisory_xact_lock(hashtext(%s)), set_config('statement_timeout', '120000', true)", (lock,)
+    )
+    return row is not None and bool(row[0])
+
+
 async def fold_counts(tx: Tx) -> int:
     """Folds differences into the counts; how many, `FOLDED_AT_ONCE` at the most.
 
     One process at a time, for which others do not wait.
     """
-    row = await tx.one("SELECT pg_try_advisory_xact_lock(hashtext('ticketry.fold_counts'))")
-    if row is None or not row[0]:
+    if not await may_fold(tx, "ticketry.fold_counts"):
         return 0
     return await _number(
         tx,
         """WITH taken AS (
                DELETE FROM ticket_count_changes
                WHERE ctid = ANY(ARRAY(SELECT ctid FROM ticket_count_changes LIMIT %(most)s)) RETURNING *),
+           counted AS (
+               SELECT workspace_id, status, priority, category, assigned_to, missed, sum(tickets)::bigint AS more
+               FROM taken GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(tickets) <> 0),
+           -- A count of no tickets is no row: those of every category and assignee that ever was would be summed up.
+           emptied AS (
+               DELETE FROM ticket_counts c USING counted n
+               WHERE (c.workspace_id, c.status, c.priority, c.category, c.assigned_to, c.missed)
+                   = (n.workspace_id, n.status, n.priority, n.category, n.assigned_to, n.missed)
+                   AND c.tickets + n.more = 0),
            folded AS (
                INSERT INTO ticket_counts AS c (workspace_id, status, priority, category, assigned_to, missed, tickets)
-               SELECT workspace_id, status, priority, category, assigned_to, missed, sum(tickets)
-               FROM taken GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(tickets) <> 0
+               SELECT workspace_id, status, priority, category, assigned_to, missed, n.more
+               FROM counted n LEFT JOIN ticket_counts c
+                   USING (workspace_id, status, priority, category, assigned_to, missed)
+               WHERE coalesce(c.tickets, 0) + n.more <> 0
                ON CONFLICT (workspace_id, status, priority, category, assigned_to, missed)
                DO UPDATE SET tickets = c.tickets + excluded.tickets),
-           rolled AS (
-               INSERT INTO ticket_rollups AS r (workspace_id, facet, value, tickets)
-               SELECT workspace_id, f.facet, f.value, sum(tickets)
+           valued AS (
+               SELECT workspace_id, f.facet, f.value, sum(tickets)::bigint AS more
                FROM taken, LATERAL (VALUES ('all', ''), ('status', status), ('priority', priority::text),
                    ('category', category), ('assigned_to', assigned_to), ('missed', missed::text),
                    ('day', to_char(day, 'YYYY-MM-DD'))) AS f (facet, value)
-               WHERE f.value IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0
+               WHERE f.value IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(tickets) <> 0),
+           unrolled AS (
+               DELETE FROM ticket_rollups r USING valued v
+               WHERE (r.workspace_id, r.facet, r.value) = (v.workspace_id, v.facet, v.value)
+                   AND r.tickets + v.more = 0),
+           rolled AS (
+               INSERT INTO ticket_rollups AS r (workspace_id, facet, value, tickets)
+               SELECT workspace_id, facet, value, v.more
+               FROM valued v LEFT JOIN ticket_rollups r USING (workspace_id, facet, value)
+               WHERE coalesce(r.tickets, 0) + v.more <> 0
                ON CONFLICT (workspace_id, facet, value) DO UPDATE SET tickets = r.tickets + excluded.tickets)
            SELECT count(*) FROM taken""",
         {"most": FOLDED_AT_ONCE},

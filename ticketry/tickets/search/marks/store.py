@@ -13,14 +13,16 @@ from ticketry.tickets.search.store import (
     PAGING,
     Conditions,
     limit,
+    may_fold,
     order,
     place_params,
     places,
 )
 from ticketry.tickets.written.store import ITEM_JSON
 
-FOLDED_AT_ONCE = 10_000
-"""So that a backlog, however long, is worked off in pieces that no time limit cuts short."""
+FOLDED_AT_ONCE = 1_000
+"""So that a backlog, however long, is worked off in pieces that no time limit cuts short: of a ticket that may hold
+thousands of words each is a mark."""
 _MARKED = {"status": "s", "priority": "p", "category": "c", "assigned_to": "a"}
 _KNOWN = {*_MARKED, "tags", "search", "sla_breach"}
 
@@ -156,8 +158,7 @@ async def fold(tx: Tx) -> int:
 
     One process at a time, for which others do not wait.
     """
-    row = await tx.one("SELECT pg_try_advisory_xact_lock(hashtext('ticketry.fold_marks'))")
-    if row is None or not row[0]:
+    if not await may_fold(tx, "ticketry.fold_marks"):
         return 0
     row = await tx.one("SELECT fold_ticket_marks(%s)", (FOLDED_AT_ONCE,))
     return int(row[0]) if row else 0
