@@ -20,6 +20,7 @@ from ticketry.contacts import api as contacts_api
 from ticketry.core.clock import Clock, system_clock
 from ticketry.erasure import api as erasure_api
 from ticketry.feed import api as feed_api
+from ticketry.feed.service import waiting as waiting_events
 from ticketry.mail.receiving import api as mail_in_api
 from ticketry.mail.sending import api as mail_messages_api
 from ticketry.mail.sending.figures import backlog as waiting_mail
@@ -98,6 +99,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app.state.resources = house
     house.figures.append(waiting_mail)
     house.figures.append(backlog)
+    house.figures.append(waiting_events)
     problems.install(app, on_stray=count_address)
     for router in ROUTERS:
         app.include_router(router)

@@ -80,8 +80,15 @@ def _add_purges(queue: procrastinate.App, house: Resources) -> None:
     @queue.task(name="purge_deliveries", queueing_lock="purge_deliveries")
     @alone
     async def purge_deliveries(timestamp: int) -> None:
-        """Forget webhook deliveries that were settled long ago, and give up those whose endpoint stays off."""
+        """Forget webhook deliveries that were settled long ago."""
         log.debug("purged webhook deliveries", rows=await deliveries.purge(house.pool, house.clock))
+
+    @queue.periodic(cron=EVERY_MINUTE)
+    @queue.task(name="finish_deliveries", queueing_lock="finish_deliveries")
+    @alone
+    async def finish_deliveries(timestamp: int) -> None:
+        """Go on with what was too much for one call, and give up webhook deliveries whose endpoint stays off."""
+        log.debug("gave up webhook deliveries", rows=await deliveries.finish(house.pool, house.clock))
 
     @queue.periodic(cron=EVERY_HOUR)
     @queue.task(name="purge_inbound_mails", queueing_lock="purge_inbound_mails")

@@ -329,6 +329,7 @@ def test_old_deliveries_go(house: House, receiver: Receiver) -> None:
     def purged() -> list[tuple[Any, ...]]:
         async def purge() -> None:
             async with make_pool(house.database_url, 2) as pool:
+                await jobs.finish(pool, house.clock)
                 await jobs.purge(pool, house.clock)
 
         asyncio.run(purge())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticketry.settings import load
-from ticketry.webhooks.deliveries.rules import PATIENCE, WINDOW, hopeless, next_try, rest
+from ticketry.webhooks.deliveries.rules import PATIENCE, SILENCE, WINDOW, hopeless, next_try, rest
 from ticketry.webhooks.endpoints.rules import subscribes, url_problem
 from ticketry.webhooks.sending.addresses import why_not
 
@@ -59,11 +59,19 @@ def test_rest(failures: int, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "off"),
-    [(None, False), (NOW, False), (NOW - PATIENCE + timedelta(seconds=1), False), (NOW - PATIENCE, True)],
+    ("since", "before", "off"),
+    [
+        (None, None, False),
+        (NOW, NOW, False),
+        (NOW - PATIENCE + timedelta(seconds=1), NOW, False),
+        (NOW - PATIENCE, NOW - SILENCE, True),
+        (NOW - PATIENCE, NOW - SILENCE - timedelta(seconds=1), False),
+        (NOW - PATIENCE, None, False),
+    ],
 )
-def test_switched_off_after_five_days(since: datetime | None, off: bool) -> None:
-    assert hopeless(since, NOW) is off
+def test_switched_off_after_five_days(since: datetime | None, before: datetime | None, off: bool) -> None:
+    """Silence proves nothing: it must have failed before not long ago."""
+    assert hopeless(since, before, NOW) is off
 
 
 @pytest.mark.parametrize(("types", "heard"), [([], True), (["ticket.closed"], True), (["ticket.created"], False)])

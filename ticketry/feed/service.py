@@ -1,6 +1,7 @@
 """Reading the feed, and handing its events on."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from ticketry.core.actor import Actor
 from ticketry.core.errors import ValidationFailed, field_error
@@ -32,14 +33,32 @@ async def _place(tx: Tx, actor: Actor, event_id: str) -> Place:
     return place
 
 
-async def hand_on(tx: Tx, subscribers: Sequence[Subscriber]) -> int | None:
+@dataclass(slots=True)
+class Pace:
+    """How much a round takes, and after which workspace it begins: each has its turn, however busy others are."""
+
+    most: int = store.MOST
+    after: str = ""
+
+    def slower(self) -> None:
+        """A round was too long to end in time."""
+        self.most = max(1, self.most // 2)
+
+    def went(self, found: Sequence[tuple[Settled, Place]]) -> None:
+        """A round ended well."""
+        self.after = found[-1][0].workspace_id if len(found) >= self.most else ""
+        self.most = min(store.MOST, self.most * 2)
+
+
+async def hand_on(tx: Tx, subscribers: Sequence[Subscriber], pace: Pace | None = None) -> int | None:
     """One round of the relay: gives new events to all subscribers, each once; how many.
 
     None if another relay is at work: what it does not get, the next round will.
     """
     if not await store.take_relay(tx):
         return None
-    found = await store.settled(tx)
+    pace = pace or Pace()
+    found = await store.settled(tx, pace.most, pace.after)
     if found:
         reached = {event.workspace_id: place for event, place in found}
         await store.advance(tx, reached.items())
@@ -47,4 +66,12 @@ async def hand_on(tx: Tx, subscribers: Sequence[Subscriber]) -> int | None:
         for subscriber in subscribers:
             await subscriber(tx, events)
         await store.announce(tx, CHANNEL, list(reached))
+    pace.went(found)
     return len(found)
+
+
+async def waiting(tx: Tx) -> dict[str, tuple[str, float]]:
+    """What `/metrics` says of the feed."""
+    oldest = await store.oldest(tx)
+    age = max(0.0, (tx.now - oldest).total_seconds()) if oldest else 0.0
+    return {"ticketry_feed_oldest_seconds": ("Age of the oldest event that was not handed on yet.", age)}

@@ -1,6 +1,7 @@
 """The feed in SQL: events in the order of their places, up to where no earlier one can appear any more."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ticketry.db.pool import Tx
@@ -12,6 +13,8 @@ SCANNED = 5_000
 """Events of other types that one call passes over at most: a rare type costs no more than a common one."""
 BATCH = 200
 """Events of one workspace that a round of the relay hands on at most: a busy one does not hold up the others."""
+MOST = 2_000
+"""Events of all workspaces that a round hands on at most: it has to be over in time."""
 _RELAY_LOCK = 7_205_759_403_792_802  # any number that nobody else uses
 
 
@@ -88,17 +91,24 @@ async def take_relay(tx: Tx) -> bool:
     return row is not None and bool(row[0])
 
 
-async def settled(tx: Tx) -> list[tuple[Settled, Place]]:
-    """The events of all workspaces that were not handed on yet, each workspace's in the feed's order."""
+async def settled(tx: Tx, most: int, after: str) -> list[tuple[Settled, Place]]:
+    """Up to `most` events that were not handed on yet, each workspace's in the feed's order; the workspaces that come
+    after `after` first. The limit stops a loop over the workspaces, so of the last one it takes a beginning.
+    """
     rows = await tx.all(
-        """SELECT w.id, e.id, e.type, e.ticket_id, e.actor_type, e.actor_id, e.created_at, e.transaction_id, e.position
-           FROM workspaces w LEFT JOIN feed_cursors c ON c.workspace_id = w.id, LATERAL (
-               SELECT * FROM events
-               WHERE workspace_id = w.id AND transaction_id < feed_horizon()
-                   AND (transaction_id, position) > (coalesce(c.transaction_id, 0), coalesce(c.position, 0))
-               ORDER BY transaction_id, position LIMIT %s) AS e
-           ORDER BY w.id, e.transaction_id, e.position""",
-        (BATCH,),
+        """SELECT * FROM (
+               SELECT w.id, e.id, e.type, e.ticket_id, e.actor_type, e.actor_id, e.created_at, e.transaction_id,
+                   e.position
+               FROM (SELECT id, id <= %(after)s AS had FROM workspaces ORDER BY had, id) AS w
+               LEFT JOIN feed_cursors c ON c.workspace_id = w.id, LATERAL (
+                   SELECT * FROM events
+                   WHERE workspace_id = w.id AND transaction_id < feed_horizon()
+                       AND (transaction_id, position) > (coalesce(c.transaction_id, 0), coalesce(c.position, 0))
+                   ORDER BY transaction_id, position LIMIT %(batch)s) AS e
+               LIMIT %(most)s) AS found (workspace_id, id, type, ticket_id, actor_type, actor_id, created_at,
+                   transaction_id, place)
+           ORDER BY workspace_id <= %(after)s, workspace_id, transaction_id, place""",
+        {"after": after, "batch": min(BATCH, most), "most": most},
     )
     return [(Settled(*row[:7]), Place(*row[7:])) for row in rows]
 
@@ -114,6 +124,18 @@ async def advance(tx: Tx, reached: Iterable[tuple[str, Place]]) -> None:
                SET transaction_id = excluded.transaction_id, position = excluded.position""",
         (workspaces, transactions, positions),
     )
+
+
+async def oldest(tx: Tx) -> datetime | None:
+    """When the oldest event happened that was not handed on yet, in all workspaces."""
+    row = await tx.one(
+        """SELECT min(e.created_at) FROM workspaces w LEFT JOIN feed_cursors c ON c.workspace_id = w.id, LATERAL (
+               SELECT created_at FROM events
+               WHERE workspace_id = w.id
+                   AND (transaction_id, position) > (coalesce(c.transaction_id, 0), coalesce(c.position, 0))
+               ORDER BY transaction_id, position LIMIT 1) AS e"""
+    )
+    return row[0] if row else None
 
 
 async def announce(tx: Tx, channel: str, workspaces: Sequence[str]) -> None:

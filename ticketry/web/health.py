@@ -1,5 +1,6 @@
 """Whether the process lives, whether it can work, and its figures. No key is asked for; nothing private is told."""
 
+import asyncio
 import os
 import time
 
@@ -11,7 +12,7 @@ from psycopg import Error
 from psycopg_pool import PoolTimeout
 
 from ticketry.db import migrate
-from ticketry.db.pool import unit
+from ticketry.db.pool import Tx, unit
 from ticketry.web.resources import Resources, resources
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -44,20 +45,33 @@ async def readyz(request: Request) -> Response:
 
 async def _stored(house: Resources) -> bytes:
     """The figures that stand in the database, for all processes together; none while it cannot be reached."""
-    kept: tuple[float, bytes] = house.caches.get("figures", (0.0, b""))
-    if kept[0] > time.monotonic():
-        return kept[1]
+    asking: asyncio.Lock = house.caches.setdefault("asking for figures", asyncio.Lock())
+    async with asking:  # however many ask, one connection is enough
+        kept: tuple[float, bytes] = house.caches.get("figures", (0.0, b""))
+        if kept[0] > time.monotonic():
+            return kept[1]
+        told = await _asked(house)
+        house.caches["figures"] = (time.monotonic() + FIGURES_KEPT, told)
+        return told
+
+
+async def _asked(house: Resources) -> bytes:
     registry = CollectorRegistry()
     try:
         async with unit(house.pool, house.clock(), atomic=False) as tx:
-            for figures in house.figures:
+            for figures in (*house.figures, _jobs):
                 for name, (meaning, value) in (await figures(tx)).items():
                     Gauge(name, meaning, registry=registry).set(value)
     except (Error, PoolTimeout):
         return b""
-    told = generate_latest(registry)
-    house.caches["figures"] = (time.monotonic() + FIGURES_KEPT, told)
-    return told
+    return generate_latest(registry)
+
+
+async def _jobs(tx: Tx) -> dict[str, tuple[str, float]]:
+    row = await tx.one(
+        "SELECT count(*) FROM (SELECT FROM procrastinate_jobs WHERE status = 'todo' LIMIT 10001) AS waiting"
+    )
+    return {"ticketry_jobs_waiting": ("Jobs that wait for a worker.", float(row[0]) if row else 0.0)}
 
 
 @router.get("/metrics")

@@ -1,7 +1,9 @@
 -- Webhooks: where to send, what is to be sent, and every attempt to send it. See docs/decisions/0011.
 
 -- `leased_by` is the worker process that sends to the endpoint at the moment: one at a time, so that what it holds in
--- memory (order, concurrency) is the whole truth. `failing_since` is the first failure after the last success.
+-- memory (order, concurrency) is the whole truth. `failing_since` is the first failure after the last success, with no
+-- long silence in between. `taken_up_at` is set while there are deliveries left that an endpoint switched on then is to
+-- get with all their tries before them.
 CREATE TABLE webhook_endpoints (
     workspace_id identifier NOT NULL REFERENCES workspaces,
     id identifier NOT NULL,
@@ -15,6 +17,8 @@ CREATE TABLE webhook_endpoints (
     old_secret_until instant,
     failing_since instant,
     last_success_at instant,
+    last_failure_at instant,
+    taken_up_at instant,
     leased_by text,
     leased_until instant,
     created_at instant NOT NULL,

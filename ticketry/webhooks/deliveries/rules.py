@@ -14,6 +14,8 @@ WINDOW = timedelta(days=3)
 """How long a delivery is tried, and how long it waits for an endpoint that is off."""
 PATIENCE = timedelta(days=5)
 """How long an endpoint may fail without one success before it is switched off."""
+SILENCE = timedelta(days=2)
+"""How long after a failure the next one still belongs to the same trouble; tries are a day apart at the most."""
 KEPT = timedelta(days=30)
 """How long what is delivered or dead stays listed."""
 TRIPS_AT = 5
@@ -40,9 +42,11 @@ def rest(failures: int) -> int:
     return 0 if failures < TRIPS_AT else min(LONGEST_REST, 2 ** (failures - TRIPS_AT))
 
 
-def hopeless(failing_since: datetime | None, now: datetime) -> bool:
-    """Whether an endpoint has failed for so long that it is switched off."""
-    return failing_since is not None and now - failing_since >= PATIENCE
+def hopeless(failing_since: datetime | None, failed_before: datetime | None, now: datetime) -> bool:
+    """Whether an endpoint that fails now has failed for so long that it is switched off. Silence proves nothing:
+    it must have failed before not long ago."""
+    long = failing_since is not None and now - failing_since >= PATIENCE
+    return long and failed_before is not None and now - failed_before <= SILENCE
 
 
 def off_reason(error: str) -> str:

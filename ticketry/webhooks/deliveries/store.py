@@ -15,6 +15,10 @@ from ticketry.webhooks.deliveries.models import (
 )
 
 PURGED_AT_ONCE = 5_000
+CHANGED_AT_ONCE = 2_000
+"""Deliveries that one transaction takes up or gives up: whoever waits for them or their endpoint waits for moments."""
+COUNTED = 100_000
+"""Deliveries that `/metrics` counts at most; one more is told when there are more."""
 _SHOWN = """d.id, d.endpoint_id, d.event_id, d.event_type, d.ticket_id, d.status, d.attempts, d.next_attempt_at,
             d.event_at, d.created_at, d.settled_at"""
 _INSERT = """INSERT INTO webhook_deliveries (workspace_id, id, endpoint_id, event_id, event_type, ticket_id, position,
@@ -91,21 +95,45 @@ async def repeat(tx: Tx, workspace_id: str, delivery_id: str) -> None:
     )
 
 
-async def take_up(tx: Tx, workspace_id: str, endpoint_id: str) -> None:
-    """Makes all that waits for an endpoint due at once, with all its tries before it."""
+_TAKE_UP = """UPDATE webhook_deliveries d SET tries = 0, round_at = %(at)s, next_attempt_at = %(at)s
+    FROM (SELECT workspace_id, id FROM webhook_deliveries
+          WHERE workspace_id = %(workspace_id)s AND endpoint_id = %(id)s AND status = 'pending' AND round_at <= %(at)s
+              AND (round_at < %(at)s OR tries > 0 OR next_attempt_at > %(at)s)
+          LIMIT %(most)s FOR NO KEY UPDATE) part
+    WHERE d.workspace_id = part.workspace_id AND d.id = part.id"""
+
+
+async def take_up(tx: Tx, workspace_id: str, endpoint_id: str, at: datetime) -> bool:
+    """Makes what waited for an endpoint at an instant due then, with all its tries before it; whether that was all."""
+    given = {"workspace_id": workspace_id, "id": endpoint_id, "at": at, "most": CHANGED_AT_ONCE}
+    return await tx.execute(_TAKE_UP, given) < CHANGED_AT_ONCE
+
+
+async def to_take_up(tx: Tx) -> list[tuple[str, str, datetime]]:
+    """Endpoints for which more waits than was taken up when they were switched on: workspace, id, and when that was."""
+    rows = await tx.all(
+        "SELECT workspace_id, id, taken_up_at FROM webhook_endpoints WHERE enabled AND taken_up_at IS NOT NULL"
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def taken_up(tx: Tx, workspace_id: str, endpoint_id: str, at: datetime) -> None:
+    """Notes that all is taken up, unless the endpoint was switched off and on meanwhile."""
     await tx.execute(
-        """UPDATE webhook_deliveries SET tries = 0, round_at = %(now)s, next_attempt_at = %(now)s
-           WHERE workspace_id = %(workspace_id)s AND endpoint_id = %(id)s AND status = 'pending'""",
-        {"now": tx.now, "workspace_id": workspace_id, "id": endpoint_id},
+        "UPDATE webhook_endpoints SET taken_up_at = NULL WHERE workspace_id = %s AND id = %s AND taken_up_at = %s",
+        (workspace_id, endpoint_id, at),
     )
 
 
 async def give_up(tx: Tx, workspace_id: str, endpoint_id: str) -> None:
-    """Ends all that waits for an endpoint."""
+    """Ends what waits for an endpoint; of very much only a part, the timer ends the rest."""
     await tx.execute(
-        """UPDATE webhook_deliveries SET status = 'dead', next_attempt_at = NULL, settled_at = %(now)s
-           WHERE workspace_id = %(workspace_id)s AND endpoint_id = %(id)s AND status = 'pending'""",
-        {"now": tx.now, "workspace_id": workspace_id, "id": endpoint_id},
+        """UPDATE webhook_deliveries d SET status = 'dead', next_attempt_at = NULL, settled_at = %(now)s
+           FROM (SELECT workspace_id, id FROM webhook_deliveries
+                 WHERE workspace_id = %(workspace_id)s AND endpoint_id = %(id)s AND status = 'pending'
+                 LIMIT %(most)s FOR NO KEY UPDATE) part
+           WHERE d.workspace_id = part.workspace_id AND d.id = part.id""",
+        {"now": tx.now, "workspace_id": workspace_id, "id": endpoint_id, "most": CHANGED_AT_ONCE},
     )
 
 
@@ -189,23 +217,28 @@ async def _add_attempts(tx: Tx, workspace_id: str, found: list[Delivery]) -> Non
 
 
 async def backlog(tx: Tx) -> Backlog:
-    """What waits for endpoints that are on, in all workspaces."""
+    """What waits for endpoints that are on, in all workspaces: of very much the first that are found."""
     row = await tx.one(
-        """SELECT count(*), min(d.event_at) FROM webhook_endpoints e
-           JOIN webhook_deliveries d ON d.workspace_id = e.workspace_id AND d.endpoint_id = e.id
-           WHERE e.enabled AND d.status = 'pending'"""
+        """SELECT count(*), min(event_at) FROM (
+               SELECT d.event_at FROM webhook_endpoints e
+               JOIN webhook_deliveries d ON d.workspace_id = e.workspace_id AND d.endpoint_id = e.id
+               WHERE e.enabled AND d.status = 'pending' LIMIT %s) AS waiting""",
+        (COUNTED + 1,),
     )
     return Backlog(int(row[0]), row[1]) if row else Backlog(0, None)
 
 
 async def give_up_waiting(tx: Tx, before: datetime) -> int:
-    """Ends what has waited since `before` for endpoints that are off; how many."""
+    """Ends what has waited since `before` for endpoints that are off, or at all for deleted ones, some at a time; how
+    many."""
     return await tx.execute(
         """UPDATE webhook_deliveries d SET status = 'dead', next_attempt_at = NULL, settled_at = %s
-           FROM webhook_endpoints e
-           WHERE NOT e.enabled AND d.workspace_id = e.workspace_id AND d.endpoint_id = e.id
-               AND d.status = 'pending' AND d.round_at <= %s""",
-        (tx.now, before),
+           FROM (SELECT p.workspace_id, p.id FROM webhook_endpoints e
+                 JOIN webhook_deliveries p ON p.workspace_id = e.workspace_id AND p.endpoint_id = e.id
+                 WHERE NOT e.enabled AND p.status = 'pending' AND (p.round_at <= %s OR e.deleted_at IS NOT NULL)
+                 LIMIT %s FOR NO KEY UPDATE OF p SKIP LOCKED) old
+           WHERE d.workspace_id = old.workspace_id AND d.id = old.id""",
+        (tx.now, before, CHANGED_AT_ONCE),
     )
 
 

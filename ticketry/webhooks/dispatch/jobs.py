@@ -7,9 +7,9 @@ Nothing is sent while a unit of work is open, and whatever is interrupted betwee
 import asyncio
 import time
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter as Count
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 import structlog
@@ -20,11 +20,10 @@ from psycopg_pool import PoolTimeout
 from ticketry.db.pool import Tx, unit
 from ticketry.feed.models import Settled
 from ticketry.web.resources import Resources
-from ticketry.webhooks.deliveries import rules
 from ticketry.webhooks.deliveries import service as deliveries
 from ticketry.webhooks.dispatch import service, store
 from ticketry.webhooks.dispatch.budget import Budget
-from ticketry.webhooks.dispatch.lanes import Target
+from ticketry.webhooks.dispatch.lanes import Loaded, Target
 from ticketry.webhooks.dispatch.models import Config, Due, Health, Key, Settlement
 from ticketry.webhooks.endpoints.rules import url_problem
 from ticketry.webhooks.sending.models import Line, Outcome
@@ -48,6 +47,10 @@ STAYS_HOT = 2.0
 KEPT_IDLE = 5.0
 GATHER = 0.02
 """Seconds in which results are gathered, so that one transaction settles many."""
+LOADED_AHEAD = 512
+"""Bodies of endpoints that answer, which are kept in memory so that one call follows another."""
+LOADED_FOR = 2.0
+"""Seconds after which a body is loaded again: its delivery may not be wanted any more."""
 PAUSE = 1.0
 GRACE = 4.0
 """Seconds that calls under way get when the process ends. What is not settled by then is sent again by the next."""
@@ -68,6 +71,7 @@ class Dispatcher:
         self._targets: dict[Key, Target] = {}
         self._hinted: set[Key] = set()
         self._budget = Budget()
+        self._ending = False
         self._calls: set[asyncio.Task[None]] = set()
         self._under_way: set[str] = set()
         self._ended: list[tuple[Target, Due, Outcome]] = []
@@ -89,12 +93,19 @@ class Dispatcher:
             settler = asyncio.create_task(self._settle_all())
             try:
                 while not settler.done():
-                    await self._round()
+                    try:
+                        await self._round()
+                    except (psycopg.OperationalError, PoolTimeout) as error:
+                        log.warning("webhooks wait for the database", reason=" ".join(str(error).split()))
+                        await asyncio.sleep(PAUSE)
                 settler.result()
             finally:
                 await self._end(settler)
 
     async def _end(self, settler: asyncio.Task[None]) -> None:
+        self._ending = True
+        for target in self._targets.values():
+            self._drop(target)
         deadline = time.monotonic() + GRACE
         while self._under_way and not settler.done() and time.monotonic() < deadline:
             await asyncio.wait({settler}, timeout=GATHER)
@@ -114,7 +125,8 @@ class Dispatcher:
         elif missing := [key for key in self._hinted if key not in self._targets]:
             await self._claim(missing)
         await self._fetch()
-        await self._start()
+        await self._load()
+        self._start()
         await self._pause()
 
     async def _pause(self) -> None:
@@ -135,13 +147,12 @@ class Dispatcher:
         now = self._discovered = time.monotonic()
         keys = list(self._targets)
         async with unit(self._house.pool, self._house.clock(), atomic=False) as tx:
-            if keys and now - self._renewed >= RENEW:
-                self._renewed = now
-                lost = self._keep(await store.renew(tx, self._me, keys), now + SAFE)
-            else:
-                lost = self._keep(await store.look_at(tx, self._me, keys) if keys else [], None)
-            if lost:
+            if keys and (lost := self._keep(await store.look_at(tx, self._me, keys))):
                 await store.release(tx, self._me, lost)
+            if self._targets and now - self._renewed >= RENEW:
+                self._renewed = now
+                for key in await store.renew(tx, self._me, list(self._targets)):
+                    self._targets[key].safe_until = now + SAFE
         await self._claim(None)
         await self._let_go(now)
         if now - self._news_at > STAYS_HOT:
@@ -154,16 +165,14 @@ class Dispatcher:
         for config in configs:
             self._take(config, now)
 
-    def _keep(self, configs: list[Config], safe_until: float | None) -> list[Key]:
+    def _keep(self, configs: list[Config]) -> list[Key]:
         """Notes which endpoints are still ours and on; those that are not any more."""
         ours = {config.key: config for config in configs}
         lost = [key for key in self._targets if key not in ours]
         for key in lost:
-            del self._targets[key]
+            self._drop(self._targets.pop(key))
         for key, config in ours.items():
-            target = self._targets[key]
-            target.config = config
-            target.safe_until = safe_until or target.safe_until
+            self._targets[key].config = config
         return lost
 
     def _take(self, config: Config, now: float) -> None:
@@ -198,45 +207,66 @@ class Dispatcher:
         async with unit(self._house.pool, now, atomic=False) as tx:
             for due in await store.due(tx, wanted):
                 target = self._targets[due.key]
-                if due.id in target.lanes or due.id in self._under_way or target.lanes.offer(due):
-                    target.active_at = time.monotonic()
-                elif due.waits_until is not None and due.waits_until > due.next_attempt_at:
+                if due.waits_until is not None:
                     waiting.append(due)
+                elif due.id in target.lanes or due.id in self._under_way or target.lanes.offer(due):
+                    target.active_at = time.monotonic()
             if waiting:
                 await store.park(tx, waiting)
 
     # ---- sending
 
-    async def _start(self) -> None:
+    def _mine(self, target: Target) -> bool:
+        """Whether calls may begin: the lease holds, and the endpoint is not left alone for now."""
+        return (
+            target.safe_until > time.monotonic()
+            and self._targets.get(target.config.key) is target
+            and not target.resting(self._house.clock())
+        )
+
+    def _in_turn(self) -> list[Target]:
+        """The endpoints that may be called, those first that were not for the longest time: nobody waits for ever."""
+        return sorted((one for one in self._targets.values() if self._mine(one)), key=lambda one: one.called_at)
+
+    async def _load(self) -> None:
+        """Loads the bodies of what can begin now or soon."""
         chosen = self._choose()
         if not chosen:
             return
-        async with unit(self._house.pool, self._house.clock(), atomic=False) as tx:
-            contents = await store.contents(tx, [due for _, due in chosen])
+        try:
+            async with unit(self._house.pool, self._house.clock(), atomic=False) as tx:
+                contents = await store.contents(tx, [due for _, due in chosen])
+        except BaseException:
+            for target, due in reversed(chosen):
+                self._put_back(target, due)
+            raise
+        at = time.monotonic()
         for target, due in chosen:
             if due.id not in contents:  # given up, or somebody else's by now
-                target.busy -= 1
                 self._under_way.discard(due.id)
-                target.lanes.finish(due, goes_on=False)
+                target.lanes.finish(due)
                 continue
             own, data = contents[due.id]
             body = own or body_of(due.event_id, due.event_type, due.event_at, data or "null")
-            self._spawn(self._send(target, due, body))
+            target.loaded.append(Loaded(due, body, at))
 
     def _choose(self) -> list[tuple[Target, Due]]:
-        """What begins now: one after the other of each endpoint in turn, as far as budgets reach."""
+        """What is loaded: one after the other of each endpoint in turn, as far as budgets reach."""
         chosen: list[tuple[Target, Due]] = []
-        taken: dict[Line, int] = {"good": 0, "new": 0, "bad": 0}
-        now, clock = time.monotonic(), self._house.clock()
         most = self._house.settings.webhook_concurrency
-        turn = [target for target in self._targets.values() if target.safe_until > now and not target.resting(clock)]
+        turn = self._in_turn()
+        taken, loaded = Count[Line](), Count[Key]()
+        for target in turn:
+            loaded[target.config.key] = target.busy + len(target.loaded)
+            taken[target.line] += len(target.loaded)
         while turn:
             again = []
             for target in turn:
-                line = target.line
-                if target.lanes.ready and target.busy < target.at_once(most) and self._budget.allows(line, taken):
+                line, key = target.line, target.config.key
+                fits = taken[line] < LOADED_AHEAD if line == "good" else self._budget.allows(line, taken[line])
+                if fits and target.lanes.ready and loaded[key] < target.ahead(most):
                     taken[line] += 1
-                    target.busy += 1
+                    loaded[key] += 1
                     due = target.lanes.ready.popleft()
                     self._under_way.add(due.id)
                     chosen.append((target, due))
@@ -244,21 +274,56 @@ class Dispatcher:
             turn = again
         return chosen
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _put_back(self, target: Target, due: Due) -> None:
+        self._under_way.discard(due.id)
+        target.lanes.ready.appendleft(due)
+
+    def _drop(self, target: Target) -> None:
+        """Forgets what was loaded and not sent."""
+        while target.loaded:
+            self._put_back(target, target.loaded.pop().due)
+
+    def _start(self) -> None:
+        """Begins calls: one of each endpoint in turn, as far as budgets reach."""
+        turn = self._in_turn()
+        while turn:
+            turn = [target for target in turn if self._begin_one(target)]
+
+    def _begin_one(self, target: Target) -> bool:
+        """Begins the next call to an endpoint, if it may. Its lease is looked at right here."""
+        line = target.line
+        if not target.loaded or self._ending or not self._mine(target) or not self._budget.allows(line):
+            return False
+        if target.busy >= target.at_once(self._house.settings.webhook_concurrency):
+            return False
+        now = time.monotonic()
+        if now - target.loaded[0].at > LOADED_FOR:
+            self._drop(target)
+            return False
+        loaded = target.loaded.popleft()
+        target.busy += 1
+        target.called_at = now
+        task = asyncio.create_task(self._send(target, line, loaded, self._budget.begin(target, line)))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
+        return True
 
-    async def _send(self, target: Target, due: Due, body: str) -> None:
-        secrets, line = target.config.secrets, target.line
-        with self._budget.call(target, line):
+    async def _send(self, target: Target, line: Line, loaded: Loaded, end: Callable[[], None]) -> None:
+        secrets, due = target.config.secrets, loaded.due
+        try:
             outcome = self._refused(secrets.url)
             if outcome is None:
                 now = self._house.clock()
-                headers = headers_of(due.event_id, now, body, secrets.living(now))
-                outcome = await self._sender.post(line, secrets.url, headers, body)
+                headers = headers_of(due.event_id, now, loaded.body, secrets.living(now))
+                outcome = await self._sender.post(line, secrets.url, headers, loaded.body)
+        finally:
+            end()
+            target.busy -= 1
+        target.learn(outcome.error is None, outcome.ended_at, outcome.duration_ms / 1000)
         self._ended.append((target, due, outcome))
         self._some_ended.set()
+        if self._budget.roomy(target.line):  # else all others have their turn first
+            self._begin_one(target)
 
     def _refused(self, url: str) -> Outcome | None:
         """The outcome for a URL that the operator does not allow any more."""
@@ -291,14 +356,17 @@ class Dispatcher:
                 await store.need_not_last(tx)
             await service.settle(tx, settled, [noted for _, noted in health])
             for target, outcome in hopeless:
-                noted = Health(target.config.key, target.config.failing_since, target.config.last_success_at)
-                if await service.switch_off(tx, noted, outcome.error or ""):
-                    log.warning("switched off a webhook", endpoint=noted.key.endpoint_id)
+                config = target.config
+                if await service.switch_off(tx, config.key, config.failing_since, outcome.error or ""):
+                    log.warning("switched off a webhook", endpoint=config.key.endpoint_id)
         for (target, due, outcome), what in zip(ended, settled, strict=True):
             self._finish(target, due, outcome, what)
         for target, noted in health:
             target.config = replace(
-                target.config, failing_since=noted.failing_since, last_success_at=noted.last_success_at
+                target.config,
+                failing_since=noted.failing_since,
+                last_success_at=noted.last_success_at,
+                last_failure_at=noted.last_failure_at,
             )
         self._woken.set()
 
@@ -314,18 +382,13 @@ class Dispatcher:
         last = {target.config.key: (target, outcome) for target, _, outcome in ended}
         well = {target.config.key for target, _, outcome in ended if outcome.error is None}
         now = self._house.clock()
-        return [
-            found for key, found in last.items()
-            if key not in well and rules.hopeless(found[0].config.failing_since, now)
-        ]  # fmt: skip
+        return [found for key, found in last.items() if key not in well and found[0].config.hopeless(now)]
 
     def _finish(self, target: Target, due: Due, outcome: Outcome, what: Settlement) -> None:
         ok = outcome.error is None
         ATTEMPTS.labels("success" if ok else "failure").inc()
         if what.status != "pending":
             DELIVERIES.labels(what.status).inc()
-        target.busy -= 1
         target.active_at = time.monotonic()
-        target.learn(ok, outcome.ended_at)
-        target.lanes.finish(due, goes_on=what.status != "pending")
+        target.lanes.finish(due)
         self._under_way.discard(due.id)

@@ -1,29 +1,36 @@
-"""What one endpoint has in hand: deliveries of one ticket one behind the other, tickets side by side."""
+"""What one endpoint has in hand: of each ticket the delivery that comes next, tickets side by side."""
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from ticketry.webhooks.deliveries.rules import TRIPS_AT, rest
+from ticketry.webhooks.deliveries.rules import SILENCE, TRIPS_AT, rest
 from ticketry.webhooks.dispatch.models import Config, Due, Health
 from ticketry.webhooks.sending.models import Line
 
-HELD_BY_GOOD = 64
-"""Deliveries that a process holds in memory for an endpoint that answers. They are names only, no bodies."""
+HELD_BY_GOOD = 128
+"""Deliveries that a process holds in memory for an endpoint that answers. They are names only, but for a few."""
 HELD_BY_OTHERS = 4
+AHEAD = 4
+"""Bodies loaded for each call that an endpoint which answers may get at a time, so that one call follows another."""
 FEW = 2
 """Calls at a time to an endpoint that failed last time or is slow."""
+SLOW = 2.0
+"""Seconds after which a call gives its place on its line to somebody else, and marks its endpoint."""
+SUSPECT = 2
+"""Failures in a row after which an endpoint that used to answer is put on the line of those that fail."""
 NOTED_EVERY = timedelta(minutes=1)
 
 
 class Lanes:
-    """The deliveries in hand. The head of a lane is ready or under way; the others wait until it is settled."""
+    """The deliveries in hand: of one ticket one at a time, the rest of them wait in the database."""
 
     def __init__(self) -> None:
         self.ready: deque[Due] = deque()
-        self._held: dict[str, Due] = {}
-        self._lanes: dict[str, deque[Due]] = {}
+        self._held: set[str] = set()
+        self._tickets: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -32,37 +39,28 @@ class Lanes:
         return delivery_id in self._held
 
     def offer(self, due: Due) -> bool:
-        """Takes a delivery in hand; False if one that must go before it is not."""
-        if due.waits_for is not None and due.waits_for not in self._held:
+        """Takes a delivery in hand; False if another one of its ticket is."""
+        if due.ticket_id in self._tickets:
             return False
+        self._held.add(due.id)
         if due.ticket_id is not None:
-            lane = self._lanes.get(due.ticket_id) or deque()
-            if (lane[-1].id if lane else None) != due.waits_for:
-                return False
-            lane.append(due)
-            self._lanes[due.ticket_id] = lane
-            if len(lane) > 1:
-                self._held[due.id] = due
-                return True
-        self._held[due.id] = due
+            self._tickets.add(due.ticket_id)
         self.ready.append(due)
         return True
 
-    def finish(self, due: Due, goes_on: bool) -> None:
-        """Lets a delivery go that was under way. Those behind it follow, or (not `goes_on`) wait in the database."""
-        self._held.pop(due.id, None)
-        lane = self._lanes.get(due.ticket_id) if due.ticket_id is not None else None
-        if not lane or lane[0].id != due.id:
-            return
-        lane.popleft()
-        if not goes_on:
-            for follower in lane:
-                self._held.pop(follower.id, None)
-            lane.clear()
-        if lane:
-            self.ready.append(lane[0])
-        else:
-            del self._lanes[str(due.ticket_id)]
+    def finish(self, due: Due) -> None:
+        """Lets a delivery go that is not ready any more."""
+        self._held.discard(due.id)
+        if due.ticket_id is not None:
+            self._tickets.discard(due.ticket_id)
+
+
+class Loaded(NamedTuple):
+    """A delivery with its body, and when (monotonic seconds) it was found to be still wanted."""
+
+    due: Due
+    body: str
+    at: float
 
 
 @dataclass
@@ -72,22 +70,28 @@ class Target:
     config: Config
     safe_until: float
     lanes: Lanes = field(default_factory=Lanes)
+    loaded: deque[Loaded] = field(default_factory=deque)
     busy: int = 0
     slow: int = 0
+    was_slow: bool = False
     failures: int = 0
     proven: bool = False
     rest_until: datetime | None = None
     active_at: float = 0.0
+    called_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.proven = self.config.last_success_at is not None and self.config.failing_since is None
 
     @property
     def line(self) -> Line:
-        """Which budget its next call is on. One that is slow to answer now counts as one that fails."""
-        if self.failures or self.slow or (self.config.failing_since is not None and not self.proven):
+        """Which budget its next call is on. One that is slow to answer, now or last time, counts as one that fails,
+        also if it answers well in the end. One failure after successes is forgiven."""
+        if self.slow or self.was_slow:
             return "bad"
-        return "good" if self.proven else "new"
+        if self.proven:
+            return "good"
+        return "bad" if self.failures or self.config.failing_since is not None else "new"
 
     def resting(self, now: datetime) -> bool:
         """Whether it is left alone for now."""
@@ -97,7 +101,12 @@ class Target:
         """Calls at a time that it gets; `most` is what the operator allows."""
         if self.failures >= TRIPS_AT or self.line == "new":
             return 1
-        return most if self.line == "good" else min(FEW, most)
+        return most if self.line == "good" and not self.failures else min(FEW, most)
+
+    def ahead(self, most: int) -> int:
+        """Deliveries whose bodies are worth having: for one that answers, what it gets until the next look."""
+        at_once = self.at_once(most)
+        return at_once * AHEAD if self.line == "good" and not self.failures else at_once
 
     def room(self) -> int:
         """How many more deliveries are worth having in hand; 0 while there are plenty."""
@@ -107,15 +116,26 @@ class Target:
 
     def health(self, went_well: Sequence[bool], now: datetime) -> Health | None:
         """What is to be written down after these calls, if anything: successes are noted once a minute."""
-        since, last = self.config.failing_since, self.config.last_success_at
+        known = self.config
+        since, success, failure = known.failing_since, known.last_success_at, known.last_failure_at
         for ok in went_well:
-            since, last = (None, now) if ok else (since or now, last)
-        known = self.config.last_success_at
-        stale = last != known and (known is None or now - known >= NOTED_EVERY)
-        return Health(self.config.key, since, last) if stale or since != self.config.failing_since else None
+            if ok:
+                since, success = None, now
+            else:
+                silent = since is not None and failure is not None and now - failure > SILENCE
+                since, failure = now if silent or since is None else since, now
+        noted = Health(known.key, since, success, failure)
+        stale = any(_stale(*pair) for pair in ((known.last_success_at, success), (known.last_failure_at, failure)))
+        return noted if stale or since != known.failing_since else None
 
-    def learn(self, ok: bool, now: datetime) -> None:
-        """Notes how a call went: who fails gets fewer calls, and after some in a row a rest."""
-        self.failures, self.proven = (0, True) if ok else (self.failures + 1, False)
+    def learn(self, ok: bool, now: datetime, seconds: float) -> None:
+        """Notes how a call went: who fails or is slow gets fewer calls, and after some failures in a row a rest."""
+        self.was_slow = seconds >= SLOW
+        self.failures = 0 if ok else self.failures + 1
+        self.proven = ok or (self.proven and self.failures < SUSPECT)
         pause = rest(self.failures)
         self.rest_until = now + timedelta(seconds=pause) if pause else None
+
+
+def _stale(known: datetime | None, now: datetime | None) -> bool:
+    return now is not None and (known is None or now - known >= NOTED_EVERY)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from ticketry.webhooks.deliveries.rules import hopeless
 from ticketry.webhooks.endpoints.models import Secrets
 from ticketry.webhooks.sending.models import Outcome
 
@@ -23,11 +24,16 @@ class Config:
     secrets: Secrets
     failing_since: datetime | None
     last_success_at: datetime | None
+    last_failure_at: datetime | None
+
+    def hopeless(self, now: datetime) -> bool:
+        """Whether it has failed for so long, at last not long ago, that it is to be switched off."""
+        return hopeless(self.failing_since, self.last_failure_at, now)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that is due. `waits_for` is the one of the same ticket right before it, if that is not settled."""
+    """A delivery that is due, the first of its ticket; or one behind a first that is due at `waits_until` only."""
 
     key: Key
     id: str
@@ -40,7 +46,6 @@ class Due:
     tries: int
     round_at: datetime
     next_attempt_at: datetime
-    waits_for: str | None
     waits_until: datetime | None
 
 
@@ -61,3 +66,4 @@ class Health:
     key: Key
     failing_since: datetime | None
     last_success_at: datetime | None
+    last_failure_at: datetime | None

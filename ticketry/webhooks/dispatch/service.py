@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from datetime import datetime
 
 from ticketry.core.actor import system
 from ticketry.db.pool import Tx
@@ -31,13 +32,12 @@ async def settle(tx: Tx, settled: Sequence[Settlement], health: Sequence[Health]
         await store.note_health(tx, health)
 
 
-async def switch_off(tx: Tx, health: Health, error: str) -> bool:
+async def switch_off(tx: Tx, key: Key, failing_since: datetime | None, error: str) -> bool:
     """Switches off an endpoint that has failed for too long, and says so; False if somebody was quicker."""
-    assert health.failing_since is not None
     reason = rules.off_reason(error)
-    if not await store.switch_off(tx, health.key, health.failing_since, reason):
+    if failing_since is None or not await store.switch_off(tx, key, failing_since, reason):
         return False
-    await _tell(tx, health.key, reason)
+    await _tell(tx, key, reason)
     return True
 
 

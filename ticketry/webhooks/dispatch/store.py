@@ -10,12 +10,15 @@ from ticketry.webhooks.endpoints.models import Secrets
 
 LEASE = 15
 """Seconds that an endpoint belongs to a process without being renewed."""
-_CONFIG = "e.workspace_id, e.id, e.url, e.secret, e.old_secret, e.old_secret_until, e.failing_since, e.last_success_at"
+_CONFIG = """e.workspace_id, e.id, e.url, e.secret, e.old_secret, e.old_secret_until, e.failing_since,
+             e.last_success_at, e.last_failure_at"""
+PARKED_AT_ONCE = 1_000
+"""Deliveries of one ticket that are parked by one statement."""
 
 
 def _config(row: tuple[Any, ...]) -> Config:
-    workspace_id, id_, url, secret, old, until, failing_since, last_success_at = row
-    return Config(Key(workspace_id, id_), Secrets(url, secret, old, until), failing_since, last_success_at)
+    workspace_id, id_, url, secret, old, until, *fared = row
+    return Config(Key(workspace_id, id_), Secrets(url, secret, old, until), *fared)
 
 
 def _keys(keys: Sequence[Key]) -> dict[str, Any]:
@@ -49,16 +52,21 @@ async def claim(tx: Tx, me: str, limit: int, among: Sequence[Key] | None = None)
     return [_config(row) for row in rows]
 
 
-async def renew(tx: Tx, me: str, keys: Sequence[Key]) -> list[Config]:
-    """Keeps endpoints for a while longer; those that are still ours and on, as they stand now."""
+_FREE = """SELECT e.workspace_id, e.id FROM webhook_endpoints e
+           JOIN unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
+               ON e.workspace_id = k.workspace_id AND e.id = k.id
+           WHERE e.leased_by = %(me)s FOR NO KEY UPDATE OF e SKIP LOCKED"""
+"""Endpoints of ours that nobody is changing: whoever changes one holds up that one and no other."""
+
+
+async def renew(tx: Tx, me: str, keys: Sequence[Key]) -> set[Key]:
+    """Keeps endpoints for a while longer; which. One that somebody is changing right now has to wait."""
     rows = await tx.all(
-        f"""UPDATE webhook_endpoints e SET leased_until = now() + make_interval(secs => {LEASE})
-            FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
-            WHERE e.workspace_id = k.workspace_id AND e.id = k.id AND e.leased_by = %(me)s AND e.enabled
-            RETURNING {_CONFIG}""",
+        f"""UPDATE webhook_endpoints e SET leased_until = now() + make_interval(secs => {LEASE}) FROM ({_FREE}) free
+            WHERE e.workspace_id = free.workspace_id AND e.id = free.id RETURNING e.workspace_id, e.id""",
         {**_keys(keys), "me": me},
     )
-    return [_config(row) for row in rows]
+    return {Key(*row) for row in rows}
 
 
 async def look_at(tx: Tx, me: str, keys: Sequence[Key]) -> list[Config]:
@@ -76,9 +84,8 @@ async def look_at(tx: Tx, me: str, keys: Sequence[Key]) -> list[Config]:
 async def release(tx: Tx, me: str, keys: Sequence[Key]) -> None:
     """Leaves endpoints to whoever finds something due."""
     await tx.execute(
-        """UPDATE webhook_endpoints e SET leased_by = NULL, leased_until = NULL
-           FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[]) AS k (workspace_id, id)
-           WHERE e.workspace_id = k.workspace_id AND e.id = k.id AND e.leased_by = %(me)s""",
+        f"""UPDATE webhook_endpoints e SET leased_by = NULL, leased_until = NULL FROM ({_FREE}) free
+            WHERE e.workspace_id = free.workspace_id AND e.id = free.id""",
         {**_keys(keys), "me": me},
     )
 
@@ -93,22 +100,25 @@ async def release_all(tx: Tx, me: str) -> None:
 
 
 async def due(tx: Tx, wanted: Sequence[tuple[Key, int]]) -> list[Due]:
-    """What is due for each endpoint, up to a number, and what of the same ticket comes right before it."""
+    """What is due for each endpoint and the first of its ticket, up to a number. What is behind a first that is not due
+    is among it, to be parked; what is behind one that is due is passed over.
+    """
     rows = await tx.all(
         """SELECT o.workspace_id, o.endpoint_id, d.id, d.event_id, d.event_type, d.event_at, d.ticket_id, d.position,
-                  d.attempts, d.tries, d.round_at, d.next_attempt_at, b.id, b.next_attempt_at
+                  d.attempts, d.tries, d.round_at, d.next_attempt_at, d.waits_until
            FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[], %(most)s::integer[])
                 WITH ORDINALITY AS o (workspace_id, endpoint_id, most, n)
            CROSS JOIN LATERAL (
-               SELECT * FROM webhook_deliveries
-               WHERE workspace_id = o.workspace_id AND endpoint_id = o.endpoint_id AND status = 'pending'
-                   AND next_attempt_at <= %(now)s
-               ORDER BY next_attempt_at, position LIMIT o.most) d
-           LEFT JOIN LATERAL (
-               SELECT id, next_attempt_at FROM webhook_deliveries
-               WHERE workspace_id = o.workspace_id AND endpoint_id = o.endpoint_id AND ticket_id = d.ticket_id
-                   AND status = 'pending' AND position < d.position
-               ORDER BY position DESC LIMIT 1) b ON true
+               SELECT p.*, CASE WHEN first.id <> p.id THEN first.next_attempt_at END AS waits_until
+               FROM webhook_deliveries p LEFT JOIN LATERAL (
+                   SELECT id, next_attempt_at FROM webhook_deliveries
+                   WHERE workspace_id = o.workspace_id AND endpoint_id = o.endpoint_id AND ticket_id = p.ticket_id
+                       AND status = 'pending'
+                   ORDER BY position LIMIT 1) first ON true
+               WHERE p.workspace_id = o.workspace_id AND p.endpoint_id = o.endpoint_id AND p.status = 'pending'
+                   AND p.next_attempt_at <= %(now)s
+                   AND (p.ticket_id IS NULL OR first.id = p.id OR first.next_attempt_at > %(now)s)
+               ORDER BY p.next_attempt_at, p.position LIMIT o.most) d
            ORDER BY o.n, d.next_attempt_at, d.position""",
         {**_keys([key for key, _ in wanted]), "most": [most for _, most in wanted], "now": tx.now},
     )
@@ -116,16 +126,23 @@ async def due(tx: Tx, wanted: Sequence[tuple[Key, int]]) -> list[Due]:
 
 
 async def park(tx: Tx, waiting: Sequence[Due]) -> None:
-    """Lets deliveries wait until what goes before them is due; they are not looked at in the meantime."""
+    """Lets all of the tickets of these wait until the first is due; they are not looked at in the meantime."""
+    behind = {(one.key, one.ticket_id): one.waits_until for one in waiting}
     await tx.execute(
-        """UPDATE webhook_deliveries d SET next_attempt_at = w.until
-           FROM unnest(%(workspace_ids)s::identifier[], %(ids)s::identifier[], %(until)s::timestamptz[])
-                AS w (workspace_id, id, until)
-           WHERE d.workspace_id = w.workspace_id AND d.id = w.id AND d.status = 'pending'""",
+        """UPDATE webhook_deliveries d SET next_attempt_at = f.until
+           FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[], %(ticket_ids)s::identifier[],
+                    %(until)s::timestamptz[]) AS w (workspace_id, endpoint_id, ticket_id, until)
+           CROSS JOIN LATERAL (
+               SELECT id, w.until FROM webhook_deliveries
+               WHERE workspace_id = w.workspace_id AND endpoint_id = w.endpoint_id AND ticket_id = w.ticket_id
+                   AND status = 'pending' AND next_attempt_at < w.until
+               ORDER BY position LIMIT %(most)s) f
+           WHERE d.workspace_id = w.workspace_id AND d.id = f.id AND d.status = 'pending'""",
         {
-            "workspace_ids": [one.key.workspace_id for one in waiting],
-            "ids": [one.id for one in waiting],
-            "until": [one.waits_until for one in waiting],
+            **_keys([key for key, _ in behind]),
+            "ticket_ids": [ticket_id for _, ticket_id in behind],
+            "until": list(behind.values()),
+            "most": PARKED_AT_ONCE,
         },
     )
 
@@ -223,16 +240,23 @@ async def forget_echoes(tx: Tx, settled: Sequence[Settlement]) -> None:
 
 
 async def note_health(tx: Tx, found: Sequence[Health]) -> None:
-    """Writes down how endpoints fare."""
+    """Writes down how endpoints fare; not of one that somebody is changing right now, its next call will tell."""
     await tx.execute(
-        """UPDATE webhook_endpoints e SET last_success_at = h.last_success_at, failing_since = h.failing_since
-           FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[], %(failing)s::timestamptz[],
-                    %(success)s::timestamptz[]) AS h (workspace_id, id, failing_since, last_success_at)
-           WHERE e.workspace_id = h.workspace_id AND e.id = h.id AND e.deleted_at IS NULL""",
+        """WITH given AS (
+               SELECT * FROM unnest(%(workspace_ids)s::identifier[], %(endpoint_ids)s::identifier[],
+                   %(failing)s::timestamptz[], %(success)s::timestamptz[], %(failure)s::timestamptz[])
+                   AS h (workspace_id, id, failing_since, last_success_at, last_failure_at)),
+           free AS (
+               SELECT e.workspace_id, e.id FROM webhook_endpoints e JOIN given USING (workspace_id, id)
+               WHERE e.deleted_at IS NULL FOR NO KEY UPDATE OF e SKIP LOCKED)
+           UPDATE webhook_endpoints e SET last_success_at = h.last_success_at, failing_since = h.failing_since,
+               last_failure_at = h.last_failure_at
+           FROM given h JOIN free USING (workspace_id, id) WHERE e.workspace_id = h.workspace_id AND e.id = h.id""",
         {
             **_keys([one.key for one in found]),
             "failing": [one.failing_since for one in found],
             "success": [one.last_success_at for one in found],
+            "failure": [one.last_failure_at for one in found],
         },
     )
 

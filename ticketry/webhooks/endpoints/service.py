@@ -81,7 +81,8 @@ async def page(tx: Tx, workspace_id: str, asked: PageIn) -> Page[Endpoint]:
 
 
 async def update(tx: Tx, workspace_id: str, endpoint_id: str, body: EndpointPatch, settings: Settings) -> Endpoint:
-    """Changes the fields given. Switched on, it gets what waits for it at once, with all its tries before it."""
+    """Changes the fields given. Switched on, it gets what waits for it at once, with all its tries before it; if that
+    is very much, the timer goes on where this call stops."""
     old = await locked(tx, workspace_id, endpoint_id)
     changes = body.model_dump(exclude_unset=True)
     if "url" in changes:
@@ -90,7 +91,8 @@ async def update(tx: Tx, workspace_id: str, endpoint_id: str, body: EndpointPatc
         changes["event_types"] = changes["event_types"] or []
     if changes.get("enabled") and not old.enabled:
         changes |= {"disabled_reason": None, "failing_since": None}
-        await deliveries.take_up(tx, workspace_id, endpoint_id)
+        if not await deliveries.take_up(tx, workspace_id, endpoint_id, tx.now):
+            await store.update(tx, workspace_id, endpoint_id, {"taken_up_at": tx.now})
     if all(value == getattr(old, name) for name, value in changes.items()):
         return old
     changes["updated_at"] = tx.now

@@ -26,15 +26,15 @@ ANSWER_SECONDS = 2
 """How long the text of an answer may take once its status is known, which alone counts."""
 KEEP_ALIVE = 3
 """Seconds that an idle connection is kept: less than what servers grant, so that they rarely hang up first."""
-NAME_THREADS = 16
+NAME_THREADS: dict[Line, int] = {"good": 64, "new": 16, "bad": 16}
 """Names looked up at a time on each line. The system's resolver blocks, and a bad name may take it half a minute."""
 
 
 class Names(AbstractResolver):
     """The system's resolver on threads of its own, so that names that hang hold up no other line."""
 
-    def __init__(self, line: str) -> None:
-        self._threads = ThreadPoolExecutor(NAME_THREADS, f"webhook-names-{line}")
+    def __init__(self, line: Line) -> None:
+        self._threads = ThreadPoolExecutor(NAME_THREADS[line], f"webhook-names-{line}")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
