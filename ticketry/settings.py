@@ -58,6 +58,12 @@ class Settings(BaseModel):
     mail_keep_days: int = Field(
         30, ge=1, le=3650, description="Days that mails are kept as they came, beside what became of them."
     )
+    mail_sent_keep_days: int = Field(
+        90,
+        ge=7,
+        le=3650,
+        description="Days that mails that were sent, failed or skipped stay listed; the outbox stays.",
+    )
     imap_host: str | None = Field(
         None, min_length=1, description="IMAP server whose mail is fetched; unset fetches none."
     )

@@ -97,6 +97,13 @@ def _add_purges(queue: procrastinate.App, house: Resources) -> None:
         """Delete mails that were kept as they came for as long as the operator wants."""
         log.debug("deleted old mails", mails=await mail_in.purge(house))
 
+    @queue.periodic(cron=EVERY_HOUR)
+    @queue.task(name="purge_mail_messages", queueing_lock="purge_mail_messages")
+    @alone
+    async def purge_mail_messages(timestamp: int) -> None:
+        """Forget mails that were sent, failed or skipped long ago."""
+        log.debug("forgot old mails", mails=await mail_jobs.purge(house.pool, house.clock, house.settings))
+
 
 def make_queue(house: Resources) -> procrastinate.App:
     """The queue of this process with every task registered."""

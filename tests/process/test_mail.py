@@ -80,9 +80,9 @@ def test_no_mail_is_lost_when_the_server_is_killed(
     got_before = len(post.got)
     time.sleep(0.5)
     server = start("--data-dir", data).ready()
-    # What was in the air at the kill is leased to the dead process; its time is over sooner than a test may wait.
+    # What was in the air at the kill is leased to the dead process, for longer than a test may wait.
     with psycopg.connect(embedded_url(folder / "data"), autocommit=True) as conn:
-        conn.execute("UPDATE mail_messages SET next_attempt_at = now() WHERE status = 'pending' AND attempts > 0")
+        conn.execute("UPDATE mail_messages SET leased_until = now() WHERE status = 'pending' AND attempts > 0")
     assert eventually(lambda: {to[0] for _, to, _ in post.got} == wanted, 30), got_before
     by_address: dict[str, set[str]] = {}
     for mail, (_, to, _) in zip(post.mails(), post.got, strict=True):

@@ -6,6 +6,7 @@ import pytest
 from conftest import House
 
 from ticketry.mail import threads
+from ticketry.mail.receiving import service
 
 from . import mails
 from .post import comments, files_of, handed_in, reference, secret, ticket_of
@@ -122,6 +123,22 @@ def test_an_agent_with_a_signature_speaks_as_an_agent(house: House, ticket: dict
     assert comment["author"] == {"type": "user", "id": agent["id"], "name": agent["name"]}
     assert comment["visibility"] == "public"
     assert ticket_of(house, ticket["id"])["sla"]["first_response_at"] is not None
+
+
+@pytest.mark.parametrize("quoted", ["> The SLA is broken.\n> Cause: secret", "> secret\n" * 7_000], ids=["all", "long"])
+def test_what_an_agent_quotes_is_not_published_by_a_reply_that_says_nothing(
+    house: House, ticket: dict[str, Any], quoted: str
+) -> None:
+    agent = house.client(house.cast.admin).get(f"/v1/users/{house.cast.agent_id}").json()["data"]
+    line = f"In-Reply-To: {reference(house, ticket['id'])}"
+    before = comments(house, ticket["id"])
+    told = handed_in(house, mails.simple(quoted, line, sender=agent["email"], message_id=mails.fresh()))
+    assert told["outcome"] == "comment"
+    [comment] = [one for one in comments(house, ticket["id"]) if one not in before]
+    assert comment["visibility"] == "internal"
+    assert comment["author"]["id"] == agent["id"]
+    assert "secret" in comment["body"]
+    assert service.UNTOLD in comment["body"]
 
 
 def test_a_forged_agent_with_a_number_only_is_a_customer_with_a_ticket_of_their_own(

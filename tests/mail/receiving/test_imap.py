@@ -1,11 +1,13 @@
 """The mailbox, against a real IMAP server in a process of its own."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from imaplib import IMAP4
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,14 +29,14 @@ T = TypeVar("T")
 USER, PASSWORD = "support", "s3cret pass"
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """A running pymap with an empty mailbox."""
+@contextlib.contextmanager
+def running(*security: str) -> Iterator[int]:
+    """The port of a pymap with an empty mailbox."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number: int = free.getsockname()[1]
     program = str(Path(sys.executable).parent / "pymap")
-    command = [program, "--no-service", "admin", "--host", "127.0.0.1", "--port", str(number), "--no-tls", "dict"]
+    command = [program, "--no-service", "admin", "--host", "127.0.0.1", "--port", str(number), *security, "dict"]
     command += ["--demo-user", USER, "--demo-password", PASSWORD]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         for _ in range(200):
@@ -44,6 +46,13 @@ def port() -> Iterator[int]:
             time.sleep(0.05)
         yield number
         server.terminate()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """A running pymap without TLS."""
+    with running("--no-tls") as number:
+        yield number
 
 
 @pytest.fixture
@@ -135,6 +144,7 @@ def test_a_crash_between_commit_and_mark_does_no_harm(
             poll(house, options)
     assert seen(box) == [False]
     assert counted(house)[0] == before + 1
+    house.clock.advance(minutes=2)
     assert poll(house, options) == 1
     assert seen(box) == [True]
     assert counted(house)[0] == before + 1
@@ -169,6 +179,54 @@ def test_a_mail_that_fails_is_left_and_holds_up_no_other(
     [told] = house.client(house.cast.admin).get("/v1/inbound/emails", params={"per_page": 1}).json()["data"]
     assert told["problem"] == f"it could not be taken in {jobs.MOST_FAILURES} times"
     assert told["outcome"] == "ticket"
+
+
+@pytest.mark.parametrize("headers", [True, False], ids=["but for its headers", "at all"])
+@pytest.mark.parametrize("trouble", [mailbox.FetchFailed("NO"), IMAP4.abort("EOF")], ids=["refuses", "hangs up"])
+def test_a_mail_that_the_server_cannot_give_becomes_a_ticket(
+    house: House, box: BaseMailBox, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, trouble: Exception,
+    headers: bool,
+) -> None:  # fmt: skip
+    """It is asked for so often, holds up no other, and then what can be had of it is taken in."""
+    for subject in ("Broken", "Whole"):
+        box.append(mails.simple("Text", subject=subject, message_id=mails.fresh()))
+    broken, _ = box.uids()
+
+    def without(name: str) -> Callable[[Mailbox, int], bytes | None]:
+        whole: Callable[[Mailbox, int], bytes | None] = getattr(Mailbox, name)
+
+        def fails(self: Mailbox, uid: int) -> bytes | None:
+            if uid == int(broken):
+                raise trouble
+            return whole(self, uid)
+
+        return fails
+
+    for name in ("fetch",) if headers else ("fetch", "head"):
+        monkeypatch.setattr(Mailbox, name, without(name))
+
+    def look() -> None:
+        with contextlib.suppress(IMAP4.abort):
+            poll(house, options)
+
+    look()
+    look()
+    assert seen(box) == [False, True]
+    looks = 0
+    while seen(box) == [False, True]:
+        house.clock.advance(hours=1)
+        look()
+        looks += 1
+        assert looks < 12
+    assert failures(house) == []
+    [told] = house.client(house.cast.admin).get("/v1/inbound/emails", params={"per_page": 1}).json()["data"]
+    assert told["outcome"] == "ticket"
+    if headers:
+        assert told["subject"] == "Broken"
+        assert "only its headers" in told["problem"]
+    else:
+        assert told["subject"].startswith(f"Mail {broken} of {USER}@127.0.0.1/INBOX")
+        assert "did not give it" in told["problem"]
 
 
 def test_what_the_database_refuses_is_not_held_against_the_mail(

@@ -10,8 +10,8 @@ from mail.sending.post import Office, text_of, work
 
 from ticketry.mail.markdown import to_html
 from ticketry.mail.wording.defaults import DEFAULTS, sample
-from ticketry.mail.wording.models import KINDS
-from ticketry.mail.wording.templates import TemplateFault, check
+from ticketry.mail.wording.models import KINDS, Content
+from ticketry.mail.wording.templates import TemplateFault, check, render
 
 PLAIN = {"subject": "A", "text": "B", "html": "<p>C</p>"}
 
@@ -28,6 +28,35 @@ def test_settings_begin_with_everything_on(house: House) -> None:
     assert all(told["switches"].values())
     assert told["updated_at"] is None
     assert {told[name] for name in ("sender_address", "sender_name", "reply_to", "inbound_address")} == {None}
+
+
+def test_a_template_that_fails_on_the_sample_is_refused(house: House) -> None:
+    refused = put(house, text="{{ ticket.subject|truncate(2) }}")
+    assert refused.status_code == 422
+    [fault] = refused.json()["error"]["errors"]
+    assert (fault["field"], fault["code"]) == ("text", "template_error")
+    values = sample("resolved")
+    with pytest.raises(TemplateFault, match="expected length"):
+        render(Content("x", "{{ ticket.subject|truncate(2) }}", "x"), values, values)
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "|a" * 70 + "\n" + "|-" * 70 + "\n" + "|\n" * 4_800,
+        "|a" * 1_400 + "\r" + "|-" * 1_400 + "\r" + "b\r" * 2_000,
+        "[a]: " + "b" * 1_000 + "\n" + "[a]" * 2_900,
+        "[](b)" * 2_000,
+        "<http:a>" * 1_250,
+    ],
+    ids=["table", "wide table", "named links", "links", "addresses"],
+)
+def test_a_text_does_not_become_a_very_large_mail(markdown: str) -> None:
+    assert len(to_html(markdown[:10_000])) < 150_000
+
+
+def test_tables_stay_tables() -> None:
+    assert "<table>" in to_html("|a|b|\n|-|-|\n" + "|c|d|\n" * 300)
 
 
 def test_settings_are_merged(house: House) -> None:

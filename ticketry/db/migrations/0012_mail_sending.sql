@@ -38,7 +38,8 @@ CREATE TABLE mail_templates (
 );
 
 -- A mail to one person. What it says is filled in at its first attempt and stays the same over all others. While it is
--- pending, next_attempt_at says when the next attempt may begin; an attempt in progress moves it on as its lease.
+-- pending, next_attempt_at says when the next attempt may begin, and leased_until, by the database's clock, until when
+-- the process that is at it has it for itself.
 CREATE TABLE mail_messages (
     workspace_id identifier NOT NULL REFERENCES workspaces,
     id identifier NOT NULL,
@@ -55,6 +56,7 @@ CREATE TABLE mail_messages (
     attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     attempts_before integer NOT NULL DEFAULT 0 CHECK (attempts_before BETWEEN 0 AND attempts), -- it was last asked for again
     next_attempt_at instant,
+    leased_until instant,
     created_at instant NOT NULL,
     sent_at instant,
     address text CHECK (length(address) BETWEEN 3 AND 254),
@@ -73,6 +75,8 @@ CREATE UNIQUE INDEX mail_messages_once ON mail_messages (workspace_id, event_id,
 CREATE INDEX mail_messages_due ON mail_messages (workspace_id, next_attempt_at) WHERE status = 'pending';
 CREATE INDEX mail_messages_of_status ON mail_messages (workspace_id, status, id);
 CREATE INDEX mail_messages_of_ticket ON mail_messages (workspace_id, ticket_id, id);
+CREATE INDEX mail_messages_old ON mail_messages (coalesce(sent_at, created_at))
+    WHERE status IN ('sent', 'failed', 'skipped');
 CREATE INDEX mail_messages_of_recipient ON mail_messages (workspace_id, recipient_id, created_at);
 
 CREATE TABLE mail_attempts (
@@ -85,5 +89,5 @@ CREATE TABLE mail_attempts (
     code smallint, -- the server's, if it answered
     words text NOT NULL CHECK (length(words) <= 1000), -- the server's answer, or what went wrong
     PRIMARY KEY (workspace_id, message_id, attempt),
-    FOREIGN KEY (workspace_id, message_id) REFERENCES mail_messages (workspace_id, id)
+    FOREIGN KEY (workspace_id, message_id) REFERENCES mail_messages (workspace_id, id) ON DELETE CASCADE
 );

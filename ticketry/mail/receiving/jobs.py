@@ -15,12 +15,13 @@ from ticketry.db.pool import Tx, unit
 from ticketry.mail.receiving import intake, store
 from ticketry.mail.receiving.mailbox import Address, FetchFailed, Mailbox
 from ticketry.mail.receiving.rules import patience
+from ticketry.mail.wording.templates import one_line
 from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
 
 MOST_FAILURES = 6
-"""How often a mail may fail until it is stored as it is."""
+"""How often a mail may fail until it is stored as it is; one time more, and its headers are; then only its place."""
 MOST_AT_ONCE = 200
 """Mails of one look; the rest comes at the next."""
 
@@ -106,36 +107,52 @@ async def _take(house: Resources, actor: Actor, address: Address, box: Mailbox, 
     failures = before or 0
     place = (actor.workspace_id, address.name, box.uid_validity, uid)
     try:
-        await _hand_in(house, actor, box, uid, failures)
-    except (OSError, IMAP4.abort):
-        raise  # the connection, or the disk: the next mail would fare no better
+        await _hand_in(house, actor, address, box, uid, failures)
+        await asyncio.to_thread(box.settle, uid)
     except Exception as error:
-        # What the database or the file store refuses now is not the mail's fault, and does not count against it.
-        counted = failures + (not isinstance(error, (*intake.PASSING, TicketryError)))
+        # What the database or the file store refuses now is not the mail's fault, and does not count against it. The
+        # mail server's hanging up, or silence, may be: there are mails that it cannot give.
+        passing = isinstance(error, (*intake.PASSING, TicketryError)) and not isinstance(error, TimeoutError)
+        counted = failures + (not passing)
         log.warning("a mail was not taken in", uid=uid, failures=counted, reason=_words(error))
         async with unit(house.pool, house.clock(), atomic=False) as tx:
             await store.failed(tx, *place, counted, _words(error), patience(counted))
+        if isinstance(error, (OSError, IMAP4.abort)):
+            raise  # the connection, or the disk: the next mail would fare no better now
         return False
-    await asyncio.to_thread(box.settle, uid)
     if before is not None:
         async with unit(house.pool, house.clock(), atomic=False) as tx:
             await store.settled(tx, *place)
     return True
 
 
-async def _hand_in(house: Resources, actor: Actor, box: Mailbox, uid: int, failures: int) -> None:
+async def _hand_in(house: Resources, actor: Actor, address: Address, box: Mailbox, uid: int, failures: int) -> None:
+    """Takes a mail in; after many failures whatever can be had of it: all, then its headers, then where it lies."""
     limit = house.settings.mail_limit
-    size = await asyncio.to_thread(box.size, uid)
-    if size is None:
-        return
     misfit = f"it could not be taken in {failures} times" if failures >= MOST_FAILURES else None
-    if size > limit:
-        misfit = f"it has {size} bytes, more than {limit}; only its headers were fetched"
-    raw = await asyncio.to_thread(box.head if size > limit else box.fetch, uid)
+    if failures > MOST_FAILURES + 1:
+        misfit = f"the mail server did not give it in {failures} attempts; it stays in the mailbox"
+        raw: bytes | None = _placeholder(address, box, uid)
+    else:
+        size = await asyncio.to_thread(box.size, uid)
+        if size is None:
+            return
+        if size > limit:
+            misfit = f"it has {size} bytes, more than {limit}; only its headers were fetched"
+        elif failures > MOST_FAILURES:
+            misfit = f"{misfit}; only its headers were fetched"
+        whole = size <= limit and failures <= MOST_FAILURES
+        raw = await asyncio.to_thread(box.fetch if whole else box.head, uid)
     if raw is None:
         raise FetchFailed("the server did not give the mail")
     async with intake.spooled(_pieces(raw), max(limit, len(raw))) as mail:
         await intake.take_in(house, actor, mail, "imap", misfit=misfit)
+
+
+def _placeholder(address: Address, box: Mailbox, uid: int) -> bytes:
+    """What stands for a mail that cannot be had. It is the same at every attempt, and another for every mail."""
+    where = one_line(f"Mail {uid} of {address.name}")[:200]
+    return f"Subject: {where}\nX-Mailbox-Validity: {box.uid_validity}\n\n".encode()
 
 
 async def _pieces(raw: bytes) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ticketry.accounts.users import service as users
 from ticketry.accounts.users.models import Email
+from ticketry.attachments.models import Visibility
 from ticketry.contacts import service as contacts
 from ticketry.contacts.models import Contact
 from ticketry.core.actor import Actor, system
@@ -40,6 +41,7 @@ from ticketry.tickets.comments.models import CommentIn
 from ticketry.tickets.models import Ticket, TicketIn
 
 MISFIT = "Mail that could not be understood"
+UNTOLD = "What this mail says could not be told from what it quotes, so the customer does not see it."
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
@@ -201,12 +203,16 @@ async def _note(tx: Tx, actor: Actor, arrival: Arrival, ticket: Ticket, automati
 async def _comment(tx: Tx, actor: Actor, arrival: Arrival, ticket: Ticket) -> _Became:
     """What a person said on a ticket: by the very function that every comment goes through."""
     mail = arrival.mail
-    body = rules.body_of(mail.reply, _notes(mail), attached=arrival.text_file is not None)
-    files = _files(arrival, text=rules.is_long(mail.reply))
     user = await users.of_address(tx, actor.workspace_id, mail.from_address) if mail.from_address else None
+    # What an agent quotes may be internal: it is published only if it is known to be the agent's own words.
+    internal = user is not None and not mail.trimmed
+    notes = [*_notes(mail), *([UNTOLD] if internal else [])]
+    body = rules.body_of(mail.reply, notes, attached=arrival.text_file is not None)
+    files = _files(arrival, text=rules.is_long(mail.reply))
     contact = None if user is not None else await _sender(tx, actor, mail)
     if user is not None:
-        said = CommentIn(body=body, user_id=user.id, attachment_ids=files)
+        visibility: Visibility = "internal" if internal else "public"
+        said = CommentIn(body=body, visibility=visibility, user_id=user.id, attachment_ids=files)
     elif contact is not None:
         said = CommentIn(body=body, contact_id=contact.id, attachment_ids=files)
     else:

@@ -1,7 +1,7 @@
 """A mail made ready: whom it goes to, what it says, what its headers tell. Or why it is not sent.
 
-Everything is looked up anew when a mail is first tried: the address as it is then, and whether the ticket is still
-that customer's. Nothing is sent from here.
+Everything is looked up anew when a mail is first tried. What it says stays the same over all attempts; before each,
+it is asked again whether the ticket is still that customer's, and which addresses are right. Nothing is sent from here.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from ticketry.mail.sending.models import NOTICE, Claimed
 from ticketry.mail.store import secret
 from ticketry.mail.wording import service as wording
 from ticketry.mail.wording import store as wording_store
-from ticketry.mail.wording.models import CUSTOMER_KINDS, Content, StoredSettings
+from ticketry.mail.wording.models import Content, StoredSettings
 from ticketry.settings import Settings
+from ticketry.tickets import store as ticket_store
 
 NOBODY = "support@localhost"
 """Whom mail in the outbox comes from while no sender address is set anywhere."""
@@ -48,8 +49,9 @@ async def letter(tx: Tx, operator: Settings, mail: Claimed) -> Letter:
     stored = await wording_store.settings(tx, mail.workspace_id)
     if not stored.enabled:
         raise Dropped("mail of this workspace is switched off")
+    await _check_customer(tx, mail)
     name, address = await _recipient(tx, mail)
-    sender = stored.sender_address or operator.mail_sender or NOBODY
+    sender = _sender(operator, stored)
     await _check_loops(tx, operator, mail, address)
     content = await _content(tx, workspace, stored, mail)
     message_id, references = await _thread(tx, mail, sender)
@@ -60,8 +62,7 @@ async def letter(tx: Tx, operator: Settings, mail: Claimed) -> Letter:
         ["Subject", content.subject],
         ["Date", date_text(tx.now)],
         *([["In-Reply-To", references[-1]], ["References", " ".join(references)]] if references else []),
-        ["Auto-Submitted", "auto-replied" if mail.kind == "received" else "auto-generated"],
-        ["X-Auto-Response-Suppress", "All"],
+        *_machine(mail),
         *_unsubscribe(mail, stored.reply_to or sender),
     ]
     why_not = _why_not_delivered(operator, workspace, mail)
@@ -74,6 +75,25 @@ def _why_not_delivered(operator: Settings, workspace: Workspace, mail: Claimed) 
     if workspace.environment == "test" and not mail.wanted:
         return "mail of a test workspace is kept"
     return ""
+
+
+async def addresses(tx: Tx, operator: Settings, mail: Claimed) -> tuple[str, str]:
+    """From where and to where the mail goes as things stand. Raises `Dropped` if it is to go nowhere."""
+    await _check_customer(tx, mail)
+    stored = await wording_store.settings(tx, mail.workspace_id)
+    return _sender(operator, stored), (await _recipient(tx, mail))[1]
+
+
+def _sender(operator: Settings, stored: StoredSettings) -> str:
+    return stored.sender_address or operator.mail_sender or NOBODY
+
+
+async def _check_customer(tx: Tx, mail: Claimed) -> None:
+    """A customer is told of their own tickets alone, also when a mail is tried or asked for again."""
+    if mail.recipient_type == "contact" and mail.ticket_id is not None:
+        ticket = await ticket_store.get(tx, mail.workspace_id, mail.ticket_id)
+        if ticket is None or ticket.contact_id != mail.recipient_id:
+            raise Dropped("the ticket is no longer this customer's")
 
 
 async def _recipient(tx: Tx, mail: Claimed) -> tuple[str, str]:
@@ -112,7 +132,7 @@ async def _content(tx: Tx, workspace: Workspace, stored: StoredSettings, mail: C
     """What the mail says; once it has been said it stays."""
     if mail.subject is not None and mail.body_text is not None:
         if mail.body_html is None:
-            return wording.notice(workspace, stored, mail.subject, mail.body_text)
+            return await wording.notice(workspace, stored, mail.subject, mail.body_text)
         return Content(mail.subject, mail.body_text, mail.body_html)
     if mail.kind == NOTICE or mail.event_id is None:
         raise Dropped("it has nothing to say")
@@ -120,8 +140,6 @@ async def _content(tx: Tx, workspace: Workspace, stored: StoredSettings, mail: C
     if about is None:
         raise Dropped("the ticket is gone")
     kind = wording.known(mail.kind)
-    if kind in CUSTOMER_KINDS and about.contact_id != mail.recipient_id:
-        raise Dropped("the ticket is no longer this customer's")
     comment = None
     if mail.comment_id is not None:
         comment = await wording_store.comment(tx, mail.workspace_id, mail.comment_id)
@@ -149,6 +167,16 @@ async def _answers(tx: Tx, mail: Claimed, stored: StoredSettings) -> list[list[s
         signed = threads.reply_address(key, mail.workspace_id, mail.ticket_id, stored.inbound_address)
         return [["Reply-To", signed]]
     return [["Reply-To", stored.reply_to]] if stored.reply_to is not None else []
+
+
+def _machine(mail: Claimed) -> list[list[str]]:
+    """What keeps machines from answering. A reply is what a person says, and is taken for that by mail filters.
+
+    Not "All": it would keep the reports back that a mail could not be delivered.
+    """
+    submitted = {"replied": [], "received": [["Auto-Submitted", "auto-replied"]]}
+    told = submitted.get(mail.kind, [["Auto-Submitted", "auto-generated"]])
+    return [*told, ["X-Auto-Response-Suppress", "OOF, AutoReply"]]
 
 
 def _unsubscribe(mail: Claimed, address: str) -> list[list[str]]:

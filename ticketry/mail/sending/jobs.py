@@ -1,7 +1,7 @@
 """Sending what is due: take a mail, hand it over with no transaction open, note what became of it.
 
-A mail that is being tried is leased: its next attempt stands behind the time that an attempt can take, so another
-process gets it only if this one has died. A mail that the server accepted is settled at once. If the process dies
+A mail that is being tried is leased for longer than an attempt can take, so another process gets it only if this one
+has died. A mail that the server accepted is settled at once. If the process dies
 between the two, the mail is sent again, with the same Message-ID, by which mail systems recognise a double.
 """
 
@@ -19,7 +19,7 @@ from psycopg_pool import PoolTimeout
 from ticketry.core.clock import Clock
 from ticketry.db.pool import GAVE_UP, Pool, Tx, unit
 from ticketry.mail.sending import rules, store
-from ticketry.mail.sending.compose import Dropped, letter
+from ticketry.mail.sending.compose import Dropped, addresses, letter
 from ticketry.mail.sending.figures import ATTEMPTS
 from ticketry.mail.sending.messages import wire
 from ticketry.mail.sending.models import Claimed, Envelope
@@ -30,8 +30,6 @@ from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
 
-LOOK = 1.0
-"""Seconds between two looks for mail that is due."""
 LANES = 4
 """Mails that one process hands over at a time, each over a connection of its own."""
 GRACE = 5
@@ -44,17 +42,36 @@ SPARE = timedelta(seconds=60)
 
 async def deliver(house: Resources) -> None:
     """Works until cancelled. Several may run."""
+    pause = rules.LOOK
     while True:
-        await send_due(house.pool, house.clock, house.settings)
-        await asyncio.sleep(LOOK)
+        # A server that could not be worked with is asked by one mail first.
+        lanes = LANES if pause == rules.LOOK else 1
+        tried, healthy = await send_due(house.pool, house.clock, house.settings, lanes)
+        if tried:
+            pause = rules.pause(pause, healthy=healthy)
+        await asyncio.sleep(pause)
 
 
-async def send_due(pool: Pool, clock: Clock, settings: Settings) -> int:
-    """Tries every mail that is due once; how many were tried. Ends early when the server cannot be worked with."""
+async def send_due(pool: Pool, clock: Clock, settings: Settings, lanes: int = LANES) -> tuple[int, bool]:
+    """Tries every mail that is due once: how many were tried, and whether the server can be worked with.
+
+    Ends early when it cannot.
+    """
     sick = asyncio.Event()
-    async with asyncio.TaskGroup() as lanes:
-        tasks = [lanes.create_task(_lane(pool, clock, settings, sick)) for _ in range(LANES)]
-    return sum(task.result() for task in tasks)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_lane(pool, clock, settings, sick)) for _ in range(lanes)]
+    return sum(task.result() for task in tasks), not sick.is_set()
+
+
+async def purge(pool: Pool, clock: Clock, settings: Settings) -> int:
+    """Deletes mails that ended as long ago as the operator wants; how many."""
+    before = clock() - timedelta(days=settings.mail_sent_keep_days)
+    rows, gone = store.PURGED_AT_ONCE, 0
+    while rows == store.PURGED_AT_ONCE:
+        async with unit(pool, clock()) as tx:
+            rows = await store.purge(tx, before)
+        gone += rows
+    return gone
 
 
 async def _lane(pool: Pool, clock: Clock, settings: Settings, sick: asyncio.Event) -> int:
@@ -132,14 +149,17 @@ async def _settle(pool: Pool, clock: Clock, note: Callable[[Tx], Awaitable[None]
 
 async def _ready(pool: Pool, clock: Clock, settings: Settings, mail: Claimed) -> tuple[str, str, bytes] | None:
     """Sender, recipient and bytes of a mail; None if it ends here, in the outbox or skipped."""
-    if mail.attempts > mail.attempts_before + 1 and settings.smtp_host is not None and (known := _known(mail)):
-        return _bytes(mail, *known)
+    again = mail.attempts > mail.attempts_before + 1 and settings.smtp_host is not None
     async with unit(pool, clock()) as tx:
         now = await store.held(tx, mail)
         if now is None:
             return None
         mail = now
         try:
+            if again and (known := _known(mail)) is not None:
+                ready = _bytes(mail, *known)
+                if await addresses(tx, settings, mail) == ready[:2]:
+                    return ready
             made = await letter(tx, settings, mail)
         except Dropped as dropped:
             await store.put_aside(tx, mail, "skipped", str(dropped))

@@ -1,5 +1,6 @@
 """Who is told what by mail, when a failed attempt is made again, and whom no machine should write to."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -20,6 +21,22 @@ MOST_ABOUT_A_TICKET = 20
 """Mails to one person about one ticket within the period. Two machines that answer each other end here."""
 MOST_RECEIPTS = 10
 """Mails to one customer that a ticket was received, within the period: a machine may open a new one each time."""
+LOOK = 1.0
+"""Seconds between two looks for mail that is due."""
+LONGEST_PAUSE = 300.0
+"""Seconds between two looks while the server cannot be worked with."""
+_SIGN_IN = frozenset({530, 534, 535, 538})
+"""The server wants us to sign in, or differently."""
+_ENHANCED = re.compile(r"\s*5\.(\d{1,3})\.(\d{1,3})\b", re.ASCII)
+"""What is wrong, by RFC 3463: 1 the address, 2 the mailbox, 3 the system, 4 the way to it, 6 the content, 7 policy."""
+_TOO_LARGE = frozenset({(2, 3), (3, 4)})
+_SENDER = frozenset({(1, 7), (1, 8)})
+_QUOTA = (4, 5)
+_BLAMED = {
+    "RCPT": re.compile(r"\brecipient\b", re.IGNORECASE),
+    "DATA": re.compile(r"\b(content|spam|virus)\b", re.IGNORECASE),
+}
+"""What a policy is against, where it says so."""
 _ROBOTS = frozenset(
     {"mailer-daemon", "postmaster", "bounce", "bounces", "noreply", "no-reply", "donotreply", "do-not-reply"}
 )
@@ -35,6 +52,35 @@ def next_attempt(attempt: int, at: datetime, luck: float) -> datetime | None:
         return None
     minutes = GAPS_MINUTES[attempt - 1] * (1 - JITTER + 2 * JITTER * luck)
     return at + timedelta(seconds=round(minutes * 60))
+
+
+def refusal(command: str, code: int, words: str) -> tuple[bool, bool]:
+    """What the server's refusal of a command (`MAIL`, `RCPT` or `DATA`) means: whether to try again, and whether the
+    server can be worked with at all.
+
+    For good is only what is wrong with the recipient or with what the mail holds. Our sign-in, our sender, a quota or a
+    policy is for people to mend, and a mail that waits for them is not lost.
+    """
+    if code in _SIGN_IN:
+        return True, False
+    if code < 500:
+        return True, code != 421
+    found = _ENHANCED.match(words)
+    what = (int(found[1]), int(found[2])) if found else (0, 0)
+    if (code == 552 and not found) or what in _TOO_LARGE or what[0] == 6:
+        return False, True
+    if command == "MAIL" or what == _QUOTA or (command == "DATA" and what[0] in (3, 4)):
+        return True, False
+    if what in _SENDER:
+        return True, True
+    if what[0] == 7:
+        return not _BLAMED[command].search(words), True
+    return command == "RCPT" and (what[0] == 3 or "relay" in words.lower()), True
+
+
+def pause(before: float, *, healthy: bool) -> float:
+    """Seconds until the next look for due mail: ever longer while the server cannot be worked with."""
+    return LOOK if healthy else min(max(2 * before, 2 * LOOK), LONGEST_PAUSE)
 
 
 def base_address(address: str) -> str:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import ssl
+from dataclasses import replace
 
 import aiosmtplib
-from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from aiosmtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseException, SMTPSenderRefused
 
+from ticketry.mail.sending import rules
 from ticketry.mail.sending.messages import needs_utf8, wire_address
 from ticketry.mail.sending.models import Envelope
 from ticketry.settings import Settings
@@ -14,8 +16,6 @@ from ticketry.settings import Settings
 WHOLE = 4
 """A mail may take this many times the timeout of one answer, from the connection to the last word."""
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_OURS_TO_MEND = frozenset({530, 534, 535, 538})
-"""The server wants us to sign in, or differently: no fault of the mail."""
 _LONGEST = 900
 
 
@@ -77,9 +77,13 @@ class Post:
                 wire_address(sender), [wire_address(recipient)], message, mail_options=options
             )
         except SMTPRecipientsRefused as error:
-            return self._refused(error.recipients[0].code, error.recipients[0].message)
+            return self._refused("RCPT", error.recipients[0].code, error.recipients[0].message)
+        except SMTPSenderRefused as error:
+            refused = self._refused("MAIL", error.code, error.message)
+            # The address that one workspace has set stops no other's mail.
+            return refused if sender == self._settings.mail_sender else replace(refused, healthy=refused.code != 421)
         except SMTPResponseException as error:
-            return self._refused(error.code, error.message)
+            return self._refused("DATA", error.code, error.message)
         except aiosmtplib.SMTPNotSupported as error:
             return Envelope("failed", None, _said(error))
         except (SMTPException, OSError) as error:
@@ -90,14 +94,11 @@ class Post:
             return Envelope("failed", None, f"the address cannot be sent to: {_said(error)}")
         return Envelope("sent", 250, _said(words))
 
-    def _refused(self, code: int, words: str) -> Envelope:
-        """4xx is worth another try, 5xx is not, unless what is wrong is our sign-in."""
+    def _refused(self, command: str, code: int, words: str) -> Envelope:
         if code == 421:
             self._drop()
-        later = code < 500 or code in _OURS_TO_MEND
-        return Envelope(
-            "deferred" if later else "failed", code, _said(words), healthy=code != 421 and code not in _OURS_TO_MEND
-        )
+        later, healthy = rules.refusal(command, code, words)
+        return Envelope("deferred" if later else "failed", code, _said(words), healthy=healthy)
 
     def _drop(self) -> None:
         if self._client is not None:

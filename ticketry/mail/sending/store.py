@@ -98,24 +98,27 @@ async def insert(tx: Tx, mails: Sequence[NewMail], content: Content | None = Non
 async def claim(tx: Tx, lease: timedelta) -> Claimed | None:
     """Takes a mail that is due for one attempt, None if none is. No other process gets it before `lease` has passed.
 
-    Workspaces take turns by chance: one that sends very much does not hold up the others.
+    Leases go by the database's clock, so that machines need not agree about the time. Workspaces take turns by chance:
+    one that sends very much does not hold up the others.
     """
     return await tx.one_of(
         Claimed,
-        f"""UPDATE mail_messages SET attempts = attempts + 1, next_attempt_at = %(until)s
+        f"""UPDATE mail_messages SET attempts = attempts + 1, leased_until = now() + %(lease)s
             WHERE (workspace_id, id) = (
                 SELECT m.workspace_id, m.id FROM (
                     SELECT w.id FROM workspaces w WHERE EXISTS (
                         SELECT FROM mail_messages
-                        WHERE workspace_id = w.id AND status = 'pending' AND next_attempt_at <= %(now)s)
+                        WHERE workspace_id = w.id AND status = 'pending' AND next_attempt_at <= %(now)s
+                            AND (leased_until IS NULL OR leased_until <= now()))
                     ORDER BY random()) AS w
                 CROSS JOIN LATERAL (
                     SELECT workspace_id, id FROM mail_messages
                     WHERE workspace_id = w.id AND status = 'pending' AND next_attempt_at <= %(now)s
+                        AND (leased_until IS NULL OR leased_until <= now())
                     ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS m
                 LIMIT 1)
             RETURNING {_CLAIMED}""",
-        {"now": tx.now, "until": tx.now + lease},
+        {"now": tx.now, "lease": lease},
     )
 
 
@@ -148,7 +151,8 @@ async def fill(
 async def put_aside(tx: Tx, mail: Claimed, status: str, reason: str) -> None:
     """Ends a mail without an attempt: `outbox` or `skipped`."""
     await tx.execute(
-        """UPDATE mail_messages SET status = %s, reason = %s, next_attempt_at = NULL, attempts = attempts - 1
+        """UPDATE mail_messages SET status = %s, reason = %s, next_attempt_at = NULL, leased_until = NULL,
+               attempts = attempts - 1
            WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
         (status, reason, mail.workspace_id, mail.id, mail.attempts),
     )
@@ -169,7 +173,8 @@ async def settle(
                VALUES (%(workspace_id)s, %(id)s, %(attempt)s, %(began)s, %(duration_ms)s, %(outcome)s, %(code)s,
                    %(words)s)
                ON CONFLICT DO NOTHING)
-           UPDATE mail_messages SET status = %(status)s, next_attempt_at = %(again)s, reason = %(reason)s,
+           UPDATE mail_messages SET status = %(status)s, next_attempt_at = %(again)s, leased_until = NULL,
+               reason = %(reason)s,
                sent_at = CASE WHEN %(status)s = 'sent' THEN %(now)s::instant END
            WHERE workspace_id = %(workspace_id)s AND id = %(id)s AND status = 'pending'
                AND (attempts = %(attempt)s OR %(status)s = 'sent')""",
@@ -284,12 +289,26 @@ async def send_again(tx: Tx, workspace_id: str, message_id: str) -> bool:
     """Makes a mail due again that is not pending. False if it is."""
     return (
         await tx.execute(
-            """UPDATE mail_messages SET status = 'pending', next_attempt_at = %s, attempts_before = attempts,
-                   wanted = true, reason = NULL, sent_at = NULL
+            """UPDATE mail_messages SET status = 'pending', next_attempt_at = %s, leased_until = NULL,
+                   attempts_before = attempts, wanted = true, reason = NULL, sent_at = NULL
                WHERE workspace_id = %s AND id = %s AND status <> 'pending'""",
             (tx.now, workspace_id, message_id),
         )
         == 1
+    )
+
+
+PURGED_AT_ONCE = 1_000
+
+
+async def purge(tx: Tx, before: datetime) -> int:
+    """Deletes mails that ended before an instant, with their attempts, some at a time; how many. The outbox stays."""
+    return await tx.execute(
+        """DELETE FROM mail_messages m USING (SELECT workspace_id, id FROM mail_messages
+               WHERE status IN ('sent', 'failed', 'skipped') AND coalesce(sent_at, created_at) <= %s
+               ORDER BY coalesce(sent_at, created_at) LIMIT %s FOR UPDATE SKIP LOCKED) old
+           WHERE m.workspace_id = old.workspace_id AND m.id = old.id""",
+        (before, PURGED_AT_ONCE),
     )
 
 

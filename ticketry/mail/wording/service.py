@@ -1,5 +1,6 @@
 """Use cases of what a workspace sets: addresses, switches, templates; and putting a mail into words."""
 
+import asyncio
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -106,7 +107,7 @@ async def template(tx: Tx, workspace_id: str, kind: Kind) -> Template:
 async def keep_template(tx: Tx, workspace_id: str, kind: Kind, body: TemplateIn) -> Template:
     """Stores a template of one's own. Raises `ValidationFailed` naming the part and line of each fault."""
     content = Content(body.subject, body.text, body.html)
-    _check(kind, content)
+    await _check(kind, content)
     await store.keep_template(tx, workspace_id, kind, content)
     return await template(tx, workspace_id, kind)
 
@@ -117,7 +118,8 @@ async def drop_template(tx: Tx, workspace_id: str, kind: Kind) -> Template:
     return await template(tx, workspace_id, kind)
 
 
-def _check(kind: Kind, content: Content) -> None:
+async def _check(kind: Kind, content: Content) -> None:
+    """Whether a template may be stored: what it is made of, and that it makes a mail of the sample."""
     wrong = []
     for part in PARTS:
         try:
@@ -126,6 +128,14 @@ def _check(kind: Kind, content: Content) -> None:
             wrong.append(field_error(part, "template_error", str(fault)))
     if wrong:
         raise ValidationFailed(*wrong)
+    await _previewed(content, sample(kind))
+
+
+async def _previewed(content: Content, values: Values) -> Content:
+    try:
+        return await _said(content, values)
+    except TemplateFault as fault:
+        raise ValidationFailed(field_error(fault.part, "template_error", str(fault))) from None
 
 
 async def preview(tx: Tx, actor: Actor, kind: Kind, body: PreviewIn) -> Preview:
@@ -133,17 +143,14 @@ async def preview(tx: Tx, actor: Actor, kind: Kind, body: PreviewIn) -> Preview:
     own = await store.template(tx, actor.workspace_id, kind)
     content = own[0] if own else DEFAULTS[kind]
     content = Content(body.subject or content.subject, body.text or content.text, body.html or content.html)
-    _check(kind, content)
+    await _check(kind, content)
     workspace = await workspaces.get(tx, actor.workspace_id)
     stored = await store.settings(tx, actor.workspace_id)
     values = {**sample(kind), "workspace": _workspace_values(workspace, stored)}
     if body.ticket_id is not None:
         about, message = await _of_ticket(tx, actor, kind, body.ticket_id)
         values = {**values, **_ticket_values(kind, about), "message": message}
-    try:
-        said = _said(content, values)
-    except TemplateFault as fault:
-        raise ValidationFailed(field_error(fault.part, "template_error", str(fault))) from None
+    said = await _previewed(content, values)
     return Preview(subject=_tagged(values["ticket"]["number"], said.subject), text=said.text, html=said.html)
 
 
@@ -200,10 +207,10 @@ async def words(
     }
     own = await store.template(tx, workspace.id, kind)
     try:
-        said = _said(own[0] if own else DEFAULTS[kind], values)
+        said = await _said(own[0] if own else DEFAULTS[kind], values)
     except TemplateFault as fault:
         log.warning("a mail template does not fit", workspace=workspace.id, kind=kind, part=fault.part, why=str(fault))
-        said = _said(DEFAULTS[kind], values)
+        said = await _said(DEFAULTS[kind], values)
     return replace(said, subject=_tagged(about.number, said.subject))
 
 
@@ -211,17 +218,21 @@ def _tagged(number: str, subject: str) -> str:
     return one_line(f"{subject_tag(number)} {subject}")
 
 
-def notice(workspace: Workspace, stored: StoredSettings, subject: str, text: str) -> Content:
+async def notice(workspace: Workspace, stored: StoredSettings, subject: str, text: str) -> Content:
     """A mail to the workspace's admins about the workspace; `text` is Markdown."""
     heading = one_line(subject)
     values = {"workspace": _workspace_values(workspace, stored), "heading": heading, "message": text}
-    html_values = {**values, "message": Markup(to_html(text))}  # noqa: S704 - made safe by to_html
-    return render(Content("{{ heading }}", "{{ message }}\n", NOTICE_PAGE), values, html_values)
+    return await _said(Content("{{ heading }}", "{{ message }}\n", NOTICE_PAGE), values)
 
 
-def _said(content: Content, values: Values) -> Content:
-    html = Markup(to_html(values["message"]))  # noqa: S704 - made safe by to_html
-    return render(content, values, {**values, "message": html})
+async def _said(content: Content, values: Values) -> Content:
+    """The mail in words, made in a thread: a long text takes a while, and others are served meanwhile."""
+
+    def work() -> Content:
+        html = Markup(to_html(values["message"]))  # noqa: S704 - made safe by to_html
+        return render(content, values, {**values, "message": html})
+
+    return await asyncio.to_thread(work)
 
 
 def _message(kind: Kind, about: About, comment: str | None) -> str:

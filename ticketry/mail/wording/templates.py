@@ -146,8 +146,10 @@ def _rendered(part: Part, source: str, values: Values) -> str:
             if size > LARGEST:
                 raise TemplateFault(part, 1, f"the mail would be longer than {LARGEST:,} characters")
             said.append(piece)
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise TemplateFault(part, 1, str(error)[:200]) from None
+    except TemplateFault:
+        raise
+    except Exception as error:  # filters raise what they like, also AssertionError
+        raise TemplateFault(part, 1, str(error)[:200] or type(error).__name__) from None
     return "".join(said)
 
 

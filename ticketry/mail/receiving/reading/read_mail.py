@@ -37,6 +37,8 @@ class ReadMail:
     media_type: str = ""
     text: str = ""
     reply: str = ""
+    trimmed: bool = True
+    """Whether `reply` is known to hold nothing that the mail quotes."""
     cut: bool = False
     """Whether the text is longer than `text`."""
     whole: bool = False

@@ -99,7 +99,7 @@ def _read(raw: bytes, folder: Path) -> ReadMail:
     found = found_in(message)
     text = joined(one.plain() for one in found.texts)
     mail.text, mail.cut = text[:LONGEST_TEXT], len(text) > LONGEST_TEXT
-    mail.reply = reply_in(mail.text)
+    mail.reply, mail.trimmed = reply_in(mail.text)
     mail.reported_ids = [value[:1_000] for value in found.reported_ids[:20]]
     _keep(mail, found, text, folder)
     return mail

@@ -81,17 +81,20 @@ def unflowed(text: str, delete_space: bool) -> str:
     return "\n".join(line.rstrip() if line != "-- " else line for line in lines)
 
 
-def reply_in(text: str) -> str:
-    """The text without the mail that it quotes. All of it where nothing would be left."""
+def reply_in(text: str) -> tuple[str, bool]:
+    """The text without the mail that it quotes, and whether that could be told.
+
+    All of the text where nothing would be left, where it is too long, or where looking took too long.
+    """
     if len(text) > LONGEST_TRIMMED:
-        return text
+        return text, False
     try:
         with at_most(STEP_SECONDS):
             found = _PARSER.parse_reply(text) or ""
     except Exception:
-        found = text
+        return text, False
     kept = _without_quoted_end(_as_it_stood(text, found))
-    return kept if kept.strip() else text
+    return (kept, True) if kept.strip() else (text, not text.strip())
 
 
 def _as_it_stood(text: str, found: str) -> str:
