@@ -72,11 +72,11 @@ def test_a_ticket_that_somebody_else_has_now(house: House, files: Path) -> None:
 
 def test_words_edited_away_before(house: House, files: Path) -> None:
     person = contact(house)
-    ticket = house.ticket(subject=f"{MARK}edited", category=f"{MARK}kind", contact_id=person)
+    ticket = house.ticket(subject=f"{MARK}edited", category="formerkind", contact_id=person)
     call(house, "PATCH", f"/v1/tickets/{ticket['id']}", {"subject": "plain", "category": "plain"})
     erase(house, person)
     assert house.sql("SELECT word FROM vocabulary WHERE word LIKE %s", (f"{MARK}%",)) == []
-    assert house.sql("SELECT 1 FROM ticket_counts WHERE category LIKE %s", (f"{MARK}%",)) == []
+    assert house.sql("SELECT 1 FROM ticket_counts WHERE category = 'formerkind'") == []
 
 
 def test_an_erased_contacts_ticket_can_be_moved(house: House) -> None:

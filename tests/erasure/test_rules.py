@@ -40,8 +40,8 @@ def test_on_the_persons_tickets(text: str, left: str) -> None:
     [
         ("Zoë O'Brax-Müller", "Zoë O'Brax-Müller"), ("Müller", "Müller"), ("Quax & Söhne", "Quax & Söhne"),
         ("zoë.o'brax@example.com", "[erased]"), ("+491701234567", "[erased]"), ("491701234567", "491701234567"),
-        ("00491701234567", "[erased]"), ("%2B491701234567", "[erased]"), ("+4917012345678", "+4917012345678"), ("0170 1234567", "0170 1234567"),
-        ("zoë.o'brax@example.com.au", "zoë.o'brax@example.com.au"),
+        ("00491701234567", "[erased]"), ("%2B491701234567", "[erased]"), ("+4917012345678", "+4917012345678"),
+        ("0170 1234567", "0170 1234567"), ("zoë.o'brax@example.com.au", "zoë.o'brax@example.com.au"),
         ("a-zoë.o'brax@example.com", "a-zoë.o'brax@example.com"),
     ],
 )  # fmt: skip

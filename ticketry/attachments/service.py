@@ -269,8 +269,8 @@ async def erase(
     comment_ids: Sequence[str] = (),
     contact_ids: Sequence[str] = (),
 ) -> int:
-    """Erases the files of tickets (their comments' too), of comments and of contacts: names and hashes at once, in the caller's
-    transaction; the bytes by `sweep` after its commit. Ids, sizes and types stay. Returns how many files.
+    """Erases the files of tickets (their comments' too), of comments and of contacts: names and hashes at once, in the
+    caller's transaction; the bytes by `sweep` after its commit. Ids, sizes and types stay. Returns how many files.
     """
     return await store.erase(tx, workspace_id, ticket_ids, comment_ids, contact_ids)
 

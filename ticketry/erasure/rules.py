@@ -56,7 +56,8 @@ class Sought:
     def of(cls, stored: Mapping[str, Any]) -> Self:
         """As it was stored."""
         given: dict[str, Any] = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+        given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        return cls(**given)
 
     @property
     def emails(self) -> list[str]:

@@ -18,7 +18,7 @@ REFUSALS = (IntegrityError, DataError)
 async def erasing(tx: Tx, workspace_id: str) -> str | None:
     """An erasure of the workspace that has not ended."""
     row = await tx.one("SELECT id FROM erasures WHERE workspace_id = %s AND finished_at IS NULL", (workspace_id,))
-    return row and str(row[0])
+    return str(row[0]) if row else None
 
 
 async def columns(tx: Tx, table: Table) -> list[str]:
