@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from kit import problem
 
 from ticketry.attachments import jobs, service
 from ticketry.attachments.files import Files
+from ticketry.attachments.store import Place
+from ticketry.core.actor import system
 from ticketry.core.errors import TicketryError
 from ticketry.db.pool import Pool, unit
 from ticketry.settings import load
@@ -30,6 +33,54 @@ def known(house: House) -> dict[str, str]:
 
 def on_disk(house: House, made: dict[str, Any]) -> bool:
     return (house.files / house.cast.workspace_id / made["id"]).exists()
+
+
+def test_a_file_whose_commit_lost_its_answer_stays(house: House) -> None:
+    """Whoever finishes it may not learn that it is there: giving it up then must not take it from others."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"words"
+
+    async def work(pool: Pool, files: Files) -> tuple[str, str]:
+        ids = []
+        for finished in (True, False):
+            actor = system(house.cast.workspace_id)
+            received = await service.receive(pool, house.clock, actor, files, "a.txt", None, pieces())
+            if finished:
+                async with unit(pool, house.clock()) as tx:
+                    await service.finish(tx, received)
+            await service.discard(pool, house.clock, files, received)
+            ids.append(received.place.id)
+        return ids[0], ids[1]
+
+    there, gone = with_files(house, work)
+    assert get(house, {"id": there}).content == b"words"
+    assert house.client(house.cast.admin).delete(f"/v1/attachments/{there}").status_code == 200
+    assert gone not in known(house)
+    assert not on_disk(house, {"id": gone})
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_an_announced_file_goes_unless_its_transaction_commits(house: House, commits: bool) -> None:
+    """While the transaction lives, the timer leaves the file alone, however long it takes."""
+    place = Place("ws_not_there_yet", "att_imported")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"words"
+
+    async def work(pool: Pool, files: Files) -> tuple[int, int]:
+        with contextlib.suppress(ConnectionError):
+            async with unit(pool, house.clock()) as tx:
+                await service.announce(pool, tx, place)
+                await files.write(service.path_of(place), pieces())
+                during = await service.sweep_abandoned(pool, house.clock, files)
+                if not commits:
+                    raise ConnectionError
+        return during, await service.sweep_abandoned(pool, house.clock, files)
+
+    assert with_files(house, work) == (0, 0 if commits else 1)
+    assert (house.files / service.path_of(place)).exists() is commits
+    (house.files / service.path_of(place)).unlink(missing_ok=True)
 
 
 def test_what_nobody_attached_goes_after_a_day(house: House) -> None:

@@ -172,6 +172,19 @@ def test_a_client_that_takes_nothing_is_cut_off(heavy: House, monkeypatch: pytes
         assert cut_short(answer) < MANY
 
 
+def test_a_client_that_takes_too_little_is_cut_off(heavy: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block is taken in time, and all of them would take hours."""
+    monkeypatch.setattr(streams, "PATIENCE", 0.5)
+    monkeypatch.setattr(streams, "LEAST_RATE", 1e12)
+
+    def read_slowly(answer: httpx.Response) -> None:
+        for _ in answer.iter_raw(65_536):
+            time.sleep(0.02)
+
+    with begun(heavy, heavy.cast.admin) as answer, pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        read_slowly(answer)
+
+
 def test_it_may_take_longer_than_a_request(heavy: House) -> None:
     """Its session has none of the limits that keep a request from holding up others, and can change nothing."""
 

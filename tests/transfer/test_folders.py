@@ -19,6 +19,7 @@ from ticketry.transfer.folders.models import MANIFEST, TABLES
 from .moving import bring, export, furnished, lines, run
 
 NOT_TAKEN = {
+    "file_announcements": "files of imports that go on, or died",
     "api_keys": "secret",
     "idempotent_answers": "what callers were answered, for a day",
     "idempotent_parts": "what callers were answered, for a day",

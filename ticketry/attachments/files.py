@@ -82,19 +82,14 @@ class Files:
         except (BaseError, OSError) as error:
             raise _told(error) from error
 
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes of a file from `start` up to `end` (not included; without it to the last), in pieces.
+    async def read(self, path: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes of a file from `start` up to `end` (not included), in pieces.
 
         Whether the file is there is known when this returns. Each piece is a request of its own, so that a slow reader
         holds nothing open in the store. Raises `FileNotFoundError` and `storage_unavailable`.
         """
-        end = await self._size(path) if end is None else end
         first = await self._piece(path, start, end)
         return self._pieces(first, path, start, end)
-
-    async def _size(self, path: str) -> int:
-        with _said():
-            return (await obstore.head_async(self._store, path))["size"]
 
     async def _piece(self, path: str, start: int, end: int) -> bytes:
         if start >= end:

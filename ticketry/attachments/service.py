@@ -116,10 +116,15 @@ async def finish(tx: Tx, received: Received, contact_id: str | None = None) -> A
 
 
 async def discard(pool: Pool, clock: Clock, files: Files, received: Received) -> None:
-    """Gives up a file that was received. What cannot be deleted now is deleted by the timer."""
+    """Gives up a file that was received. What cannot be deleted now is deleted by the timer.
+
+    One that is seen already stays: a commit whose answer was lost may have succeeded, and the file may be attached.
+    """
     with suppress(TicketryError, OSError):
         async with unit(pool, clock()) as tx:
-            await store.drop(tx, received.place)
+            await store.give_up(tx, received.place)
+            if await store.get(tx, *received.place) is not None:
+                return
         await _remove(pool, clock, files, received.place)
 
 
@@ -304,10 +309,32 @@ async def sweep(pool: Pool, clock: Clock, files: Files) -> int:
     return deleted
 
 
+async def announce(pool: Pool, tx: Tx, place: Place) -> None:
+    """To be called before a file is written whose row comes with `tx`: unless that commits, the file goes again."""
+    while not await store.take_back(tx, place):
+        async with unit(pool, tx.now) as first:
+            await store.announce(first, place)
+
+
+async def sweep_abandoned(pool: Pool, clock: Clock, files: Files) -> int:
+    """Deletes announced files whose transaction failed or died, in all workspaces. Returns how many."""
+    total, swept = 0, SWEPT_AT_ONCE
+    while swept == SWEPT_AT_ONCE:
+        async with unit(pool, clock()) as tx:
+            places = await store.abandoned(tx, SWEPT_AT_ONCE)
+            for place in places:
+                await files.delete(path_of(place))
+                await store.take_back(tx, place)
+        swept = len(places)
+        total += swept
+    return total
+
+
 async def purge(pool: Pool, clock: Clock, files: Files) -> int:
     """Deletes files that were uploaded more than a day ago and never attached, also those that never ended, and what
     else is marked to go. Returns how many.
     """
     async with unit(pool, clock()) as tx:
         await store.drop_loose(tx, clock() - LOOSE)
-    return await sweep(pool, clock, files)
+    deleted = await sweep_abandoned(pool, clock, files)
+    return deleted + await sweep(pool, clock, files)

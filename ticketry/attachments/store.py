@@ -122,6 +122,14 @@ async def drop(tx: Tx, place: Place) -> bool:
     )
 
 
+async def give_up(tx: Tx, place: Place) -> None:
+    """Marks a file that never became one for deletion. Waits for a transaction that is just completing it."""
+    await tx.execute(
+        """UPDATE attachments SET state = 'dropping' WHERE workspace_id = %s AND id = %s AND state = 'uploading'""",
+        place,
+    )
+
+
 async def drop_loose(tx: Tx, before: datetime) -> int:
     """Marks for deletion what was uploaded before this instant and never attached, or never came to an end."""
     return await tx.execute(
@@ -175,3 +183,19 @@ async def gone(tx: Tx, place: Place) -> None:
     await tx.execute(
         "UPDATE attachments SET state = 'erased' WHERE workspace_id = %s AND id = %s AND state = 'erasing'", place
     )
+
+
+async def announce(tx: Tx, place: Place) -> None:
+    """Says that a file is about to be written whose row comes with another transaction."""
+    await tx.execute("INSERT INTO file_announcements (workspace_id, id) VALUES (%s, %s) ON CONFLICT DO NOTHING", place)
+
+
+async def take_back(tx: Tx, place: Place) -> bool:
+    """Deletes an announcement; nobody else sees it until the transaction ends. False if there is none."""
+    return await tx.execute("DELETE FROM file_announcements WHERE workspace_id = %s AND id = %s", place) == 1
+
+
+async def abandoned(tx: Tx, limit: int) -> list[Place]:
+    """Announced files whose transaction failed, of all workspaces, held until this one ends."""
+    rows = await tx.all("SELECT workspace_id, id FROM file_announcements LIMIT %s FOR UPDATE SKIP LOCKED", (limit,))
+    return [Place(*row) for row in rows]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ticketry.accounts.workspaces import service as workspaces
 from ticketry.accounts.workspaces.models import Workspace, WorkspaceIn
+from ticketry.attachments import service as attachments
 from ticketry.attachments.files import Files, open_files
 from ticketry.commands import show
 from ticketry.commands.database import existing, run_with_pool
@@ -52,17 +53,13 @@ def bring(settings: Settings, place: Place, new: str | None, folder: Path, quiet
         files = partial(open_files, settings)
 
         async def work(pool: Pool) -> Workspace:
-            written: list[str] = []
             try:
                 async with long_unit(url, system_clock(), reads=False) as tx:
                     workspace = await find(tx, place) if new is None else await _added(tx, new, folder)
                     told = partial(bar.advance, task)
-                    steps = service.bring(tx, workspace, folder, manifest, files, told, new=new is not None)
-                    async with aclosing(steps):
-                        async for path in steps:
-                            written.append(path)
+                    await service.bring(tx, pool, workspace, folder, manifest, files, told, new=new is not None)
             except BaseException:
-                await _take_back(files, written)
+                await _take_back(pool, files)
                 raise
             return workspace
 
@@ -84,10 +81,10 @@ async def _added(tx: Tx, name: str, folder: Path) -> Workspace:
     return await workspaces.adopt(tx, await agency(tx), body, created_at)
 
 
-async def _take_back(files: Callable[[], Files], written: list[str]) -> None:
-    """Nothing half done: the files of an import that failed go too."""
-    for path in written:
-        await files().delete(path)
+async def _take_back(pool: Pool, files: Callable[[], Files]) -> None:
+    """Nothing half done: the files of an import that failed go too. What cannot go now is the timer's."""
+    with suppress(Exception):
+        await attachments.sweep_abandoned(pool, system_clock, files())
 
 
 def _content(manifest: Manifest) -> str:

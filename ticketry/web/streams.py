@@ -11,10 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 PATIENCE = 60
 """Seconds that a client may leave a block untaken: what a stream holds (a connection, a snapshot) others may need."""
+LEAST_RATE = 65_536
+"""Bytes a second that a client must take over the whole, beside `PATIENCE` once: who takes a block now and then would
+hold them for days. Only the time spent waiting for the client counts."""
 
 
 class Stalled(Exception):
-    """The client takes nothing any more."""
+    """The client takes nothing any more, or too little."""
 
 
 class Stream(StreamingResponse):
@@ -51,12 +54,15 @@ class Stream(StreamingResponse):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        clock, waited, sent = asyncio.get_running_loop().time, 0.0, 0
         async for block in self.blocks:
+            began = clock()
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(min(PATIENCE, PATIENCE + sent / LEAST_RATE - waited)):
                     await send({"type": "http.response.body", "body": block, "more_body": True})
             except TimeoutError:
-                raise Stalled(f"the client took nothing for {PATIENCE} seconds") from None
+                raise Stalled("the client takes nothing, or too little, to go on with it") from None
+            waited, sent = waited + clock() - began, sent + len(block)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

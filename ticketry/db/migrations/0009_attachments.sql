@@ -35,3 +35,13 @@ CREATE INDEX attachments_of_contact ON attachments (workspace_id, contact_id) WH
 -- What the timer looks for: small, whatever the number of files that lie where they belong.
 CREATE INDEX attachments_loose ON attachments (created_at) WHERE ticket_id IS NULL;
 CREATE INDEX attachments_leaving ON attachments (workspace_id, id) WHERE state IN ('dropping', 'erasing');
+
+-- A file that is written before the transaction with its row commits, as an import does. It is announced in a transaction
+-- of its own; the writer deletes the announcement in its long one before it writes. So the announcement is locked while
+-- the writer lives, gone when it commits, and free for the timer, which deletes the file, when it fails or dies.
+-- The workspace itself may come with the same transaction.
+CREATE TABLE file_announcements (
+    workspace_id identifier NOT NULL,
+    id identifier NOT NULL CHECK (id ~ '^[A-Za-z0-9_]+$'),
+    PRIMARY KEY (workspace_id, id)
+);

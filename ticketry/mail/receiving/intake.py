@@ -24,8 +24,7 @@ from ticketry.db.pool import unit
 from ticketry.mail.receiving import service, store
 from ticketry.mail.receiving.models import Arrival, Received, Source
 from ticketry.mail.receiving.reading.process import Readers
-from ticketry.mail.receiving.reading.read_mail import ReadMail
-from ticketry.mail.receiving.reading.reader import FULL_TEXT, RAW
+from ticketry.mail.receiving.reading.read_mail import FULL_TEXT, RAW, ReadMail
 from ticketry.mail.receiving.rules import is_long
 from ticketry.web.body import too_large
 from ticketry.web.resources import Resources

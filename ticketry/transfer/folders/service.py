@@ -1,7 +1,7 @@
 """A whole workspace out into a folder, and in again as it was."""
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ticketry.attachments.files import Files
 from ticketry.attachments.store import Place
 from ticketry.core.errors import OperatorError
 from ticketry.core.fields import parse_instant
-from ticketry.db.pool import Tx
+from ticketry.db.pool import Pool, Tx
 from ticketry.tickets.search.store import walk_an_index
 from ticketry.transfer.folders import disk, rules, store
 from ticketry.transfer.folders.models import (
@@ -89,7 +89,8 @@ async def _take_files(tx: Tx, workspace_id: str, files: Callable[[], Files], fol
     async for kept in store.attachments(tx, workspace_id):
         with disk.Writing(folder / kept.id) as out:
             try:
-                async for piece in await files().read(attachments.path_of(Place(workspace_id, kept.id))):
+                path = attachments.path_of(Place(workspace_id, kept.id))
+                async for piece in await files().read(path, 0, kept.size):
                     out.write(piece)
             except FileNotFoundError:
                 raise OperatorError(f"the file of attachment {kept.id} is not in the file store") from None
@@ -129,12 +130,20 @@ async def settings_of(folder: Path) -> dict[str, Any]:
 
 
 async def bring(
-    tx: Tx, workspace: Workspace, folder: Path, manifest: Manifest, files: Callable[[], Files], told: Told, *, new: bool
-) -> AsyncGenerator[str, None]:
+    tx: Tx,
+    pool: Pool,
+    workspace: Workspace,
+    folder: Path,
+    manifest: Manifest,
+    files: Callable[[], Files],
+    told: Told,
+    *,
+    new: bool,
+) -> None:
     """Stores everything that a folder holds in a workspace that is as good as new. All of it, when the unit commits.
 
-    Yields the path of each file that it is about to write into the file store: should the unit not commit, they are to
-    be deleted. Raises `OperatorError` naming file, line and field of what cannot be stored.
+    Each file that it writes into the file store is announced by a unit of `pool`, so that it goes again should `tx` not
+    commit, however that ends. Raises `OperatorError` naming file, line and field of what cannot be stored.
     """
     if found := await store.used_for(tx, workspace.id):
         raise OperatorError(f"workspace {workspace.name} holds {found}: import into a new one (--new NAME)")
@@ -144,9 +153,9 @@ async def bring(
     for table in TABLES:
         await _bring_table(tx, workspace.id, table, folder, manifest.tables[table.name], told)
     async for kept in store.attachments(tx, workspace.id):
-        path = attachments.path_of(Place(workspace.id, kept.id))
-        yield path
-        await files().write(path, _checked(folder / FILES / kept.id, kept))
+        place = Place(workspace.id, kept.id)
+        await attachments.announce(pool, tx, place)
+        await files().write(attachments.path_of(place), _checked(folder / FILES / kept.id, kept))
         told(1)
     for table in TABLES:
         if table.later:

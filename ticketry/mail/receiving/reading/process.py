@@ -12,11 +12,12 @@ from pathlib import Path
 
 import structlog
 
-from ticketry.mail.receiving.reading import reader
-from ticketry.mail.receiving.reading.read_mail import ReadMail
+from ticketry.mail.receiving.reading.read_mail import RAW, READ, ReadMail
 
 log = structlog.get_logger()
 
+READER = "ticketry.mail.receiving.reading.reader"
+"""Named, not imported: what it needs to read mails is large, and only its own process needs it."""
 CPU_SECONDS = 30
 WALL_SECONDS = 90
 MEMORY = 1536 * 1024 * 1024
@@ -35,10 +36,10 @@ class Readers:
         async with self._turns:
             ended = await asyncio.to_thread(_run, folder)
         try:
-            mail = ReadMail.from_json((folder / reader.READ).read_bytes())
+            mail = ReadMail.from_json((folder / READ).read_bytes())
         except (OSError, ValueError):
             mail = ReadMail(problem="the program that reads mails ended before it began")
-            mail.fingerprint = hashlib.sha256((folder / reader.RAW).read_bytes()).hexdigest()
+            mail.fingerprint = hashlib.sha256((folder / RAW).read_bytes()).hexdigest()
         if ended is not None:
             log.warning("reading a mail ended badly", reason=ended, message_id=mail.message_id)
         return mail
@@ -46,7 +47,7 @@ class Readers:
 
 def _run(folder: Path) -> str | None:
     """None if it went well, else how it ended."""
-    command = [sys.executable, "-I", "-m", reader.__name__, str(folder), str(CPU_SECONDS), str(MEMORY)]
+    command = [sys.executable, "-I", "-m", READER, str(folder), str(CPU_SECONDS), str(MEMORY)]
     try:
         done = subprocess.run(  # noqa: S603 - the command is ours; the mail is in a file
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={},

@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+RAW = "raw"
+READ = "read.json"
+FULL_TEXT = "text"
+"""Names in the folder of a mail: as it came, what was understood, and its whole text if that is long."""
 LONGEST_TEXT = 1_000_000
 """Characters of a mail's text that are kept in its row; the whole of a longer one is an attachment."""
 

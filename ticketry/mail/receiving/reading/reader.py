@@ -12,12 +12,9 @@ from pathlib import Path
 
 from ticketry.mail.receiving.reading.headers import LONGEST_HEAD, fill, glance, head_of
 from ticketry.mail.receiving.reading.parts import Found, TooComplicated, found_in
-from ticketry.mail.receiving.reading.read_mail import LONGEST_TEXT, File, ReadMail, joined
+from ticketry.mail.receiving.reading.read_mail import FULL_TEXT, LONGEST_TEXT, RAW, READ, File, ReadMail, joined
 from ticketry.mail.receiving.reading.texts import reply_in
 
-RAW = "raw"
-READ = "read.json"
-FULL_TEXT = "text"
 MOST_FILES = 17
 """Files of one mail that are kept one by one: a ticket or comment is given 20 at once, and the whole text, the mail as
 it came and a spare are among them. A mail with more files is kept whole too."""
