@@ -459,3 +459,15 @@ def test_the_teams_comments_stay_on_the_duplicate(house: House) -> None:
     close(house, ticket, duplicate_of=original["id"])
     assert say(house, ticket, user_id="user_jane_smith")["ticket_id"] == ticket["id"]
     assert len(listed(house, original, "comments")) == 1
+
+
+def test_a_duplicate_is_no_duplicate_of_itself(house: House) -> None:
+    """Not before it is one of another ticket, and not afterwards."""
+    ticket, original = house.ticket(), house.ticket()
+    client, path = house.client(house.cast.admin), f"/v1/tickets/{ticket['id']}"
+    for _ in range(2):
+        error = client.put(f"{path}/close", json={"duplicate_of": ticket["number"]}).json()["error"]
+        assert [(wrong["field"], wrong["code"]) for wrong in error["errors"]] == [("duplicate_of", "self_link")]
+        body = {"type": "duplicate_of", "ticket_id": original["id"]}
+        client.post(f"{path}/links", json=body)
+    assert client.put(f"{path}/close", json={"duplicate_of": original["number"]}).status_code == 200

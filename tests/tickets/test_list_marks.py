@@ -1,6 +1,7 @@
 """Lists by marks: tags, words and states found in bits agree with a plain reading, folded or not."""
 
 import itertools
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import close
 
+from ticketry.core.actor import system
 from ticketry.db.pool import Tx
+from ticketry.tickets.search import service
 from ticketry.tickets.search.marks import store as marks
+from ticketry.tickets.search.models import TicketsAsked
 
 COUNT = 180
 WORDS = ("alpha", "alphabet", "beta", "gamma", "delta", "tick", "ticket", "tic", "77alpha", "ÜBER", "x")
@@ -289,6 +293,25 @@ def test_new_tags_leave_the_words_alone(stock: House) -> None:
     stock.run(marks.fold)
     close(stock, ticket)
     assert [reworded for reworded, _ in stock.sql(noted)] == [False]
+
+
+@pytest.mark.parametrize("query", [{"tags": "eu"}, {"tags": "eu", "sort_by": "priority"}, {"search": "alpha"}, {}])
+def test_past_the_end_no_ticket_is_looked_at(stock: House, query: dict[str, str]) -> None:
+    """A client that asks for page 100,000 costs no more than one that asks for the first."""
+    stock.run(marks.fold)
+    actor = system(stock.cast.workspace_id, "test")
+    asked = TicketsAsked.model_validate({**query, "page": 100_000, "per_page": 25})
+
+    async def looked_at(tx: Tx) -> tuple[Any, ...] | None:
+        answer = json.loads(await service.find(tx, actor, asked))
+        assert answer["data"] == []
+        assert answer["meta"]["total"] > 0
+        return await tx.one(
+            """SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
+               WHERE relname = 'tickets'"""
+        )
+
+    assert stock.run(looked_at) == (0,)
 
 
 def test_marks_are_of_ones_own_workspace(stock: House) -> None:

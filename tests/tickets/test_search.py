@@ -9,6 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kit import wrong_fields
 
+from ticketry.tickets.search.rules import read_search
+
 TEXTS = {
     "refund": ("Refund not received", 'I was charged twice for order 1042. The bank says "insufficient money".'),
     "german": ("Überweisung fehlt", "Die Rückerstattung für Müllers Straße ging schief."),
@@ -303,3 +305,19 @@ def test_many_long_words_are_refused_before_the_database_does(house: House, text
     client = house.client(house.cast.reader)
     search = " ".join(f"ww{part}{part}" for part in "abcd")
     assert wrong_fields(client.get("/v1/tickets", params={"search": search})) == {"search"}
+
+
+def test_two_characters_are_a_part_only_where_people_write_without_spaces(house: House, texts: dict[str, str]) -> None:
+    ticket = house.ticket(subject="我们返回银行账户 überübermut a-b-cde", description="x")
+    for search in ("银行", "账户 返回", "übermut", "cde"):
+        assert ticket["id"] in found(house, texts, search), search
+    for search in ("rü", "b-c"):
+        assert ticket["id"] not in found(house, texts, search), search
+    client = house.client(house.cast.reader)
+    error = client.get("/v1/tickets", params={"search": "银行 账户 返回"}).json()["error"]
+    assert [wrong["code"] for wrong in error["errors"]] == ["too_many_terms"]
+
+
+@pytest.mark.parametrize("term", ["%%%%", "a-b", "--------", "é!é", "ab_cd", "rü"])
+def test_no_term_is_looked_for_in_every_word(term: str) -> None:
+    assert read_search(term).patterns == [None]

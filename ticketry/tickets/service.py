@@ -205,7 +205,8 @@ async def _close_as_duplicate(
     original = chain[-1]
 
     async def attempt(old: Ticket) -> tuple[Ticket, Ticket] | None:
-        linked = old.duplicate_of in {end.id for end in chain}
+        # A ticket that is a duplicate already is no more a duplicate of itself than another one.
+        linked = old.duplicate_of in {end.id for end in chain} and old.id != chain[0].id
         new = rules.close(old, await policy_of(tx, old), body, tx.now, duplicate_of=None if linked else original.id)
         if not linked:
             link_rules.check_new(old, "duplicate_of", chain, "duplicate_of")

@@ -8,10 +8,13 @@ from ticketry.core.text import like
 from ticketry.tickets.rules import number_of
 
 _PHRASE = re.compile(r'"([^"]*)"')
-PART_LENGTH = 3
-"""From this length on a term also finds the words that it is a part of; a shorter one finds words that begin so.
-
-Where people write without spaces (Chinese, Japanese) two characters are a word, and stand inside longer runs."""
+_SOUGHT_AS_PART = re.compile(r"[^\W_]{3}")
+"""A term that holds this also finds the words that it is a part of; another one finds words that begin so. By less than
+three letters or digits in a row no index finds anything: all words of the workspace would be read."""
+_WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2}")
+"""Where people write without spaces (Chinese, Japanese) two characters are a word, and stand inside longer runs."""
+MOST_SHORT = 2
+"""Terms of such two characters in one search, for all words are read for each."""
 MOST_TERMS = 16
 """Terms of one search: each is looked up in the vocabulary by itself."""
 MOST_WORDS = 5_000
@@ -52,7 +55,13 @@ def read_search(text: str) -> Search:
 
 
 def _pattern(term: str) -> str | None:
-    return like(term) if len(term) >= PART_LENGTH or (len(term) > 1 and not term.isascii()) else None
+    return like(term) if _SOUGHT_AS_PART.search(term) or _WITHOUT_SPACES.fullmatch(term) else None
+
+
+def is_too_much(asked: Search) -> bool:
+    """Whether a search has more terms than are looked up for one request."""
+    short = sum(_WITHOUT_SPACES.fullmatch(start) is not None for start in asked.starts)
+    return short > MOST_SHORT or len(asked.terms) + len(asked.phrases) + len(asked.numbers) > MOST_TERMS
 
 
 def whole_days(after: datetime | None, before: datetime | None) -> tuple[date | None, date | None] | None:

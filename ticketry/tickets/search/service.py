@@ -10,7 +10,7 @@ from ticketry.db.pool import Tx
 from ticketry.tickets.search import store
 from ticketry.tickets.search.marks import store as marks
 from ticketry.tickets.search.models import Cursor, Found, TicketFilters, TicketsAsked
-from ticketry.tickets.search.rules import MOST_TERMS, Sought, read_search
+from ticketry.tickets.search.rules import MOST_SHORT, MOST_TERMS, Sought, is_too_much, read_search
 
 
 async def find(tx: Tx, actor: Actor, asked: TicketsAsked) -> str:
@@ -49,10 +49,11 @@ async def everything(tx: Tx, actor: Actor, asked: TicketFilters, shown: str) -> 
 
 async def _sought(tx: Tx, actor: Actor, text: str) -> Sought:
     asked = read_search(text)
-    if len(asked.terms) + len(asked.phrases) + len(asked.numbers) > MOST_TERMS:
-        raise ValidationFailed(
-            field_error("search", "too_many_terms", f"must be at most {MOST_TERMS} words or phrases")
+    if is_too_much(asked):
+        most = (
+            f"must be at most {MOST_TERMS} words or phrases, {MOST_SHORT} of them of two Chinese or Japanese characters"
         )
+        raise ValidationFailed(field_error("search", "too_many_terms", most))
     sought = await store.read(tx, actor.workspace_id, asked)
     if sought is None:
         raise ValidationFailed(field_error("search", "too_many_words", "is a part of too many words; say more of it"))

@@ -120,9 +120,16 @@ def limit(asked: TicketsAsked, offset: int) -> str:
 async def found(tx: Tx, asked: TicketsAsked, where: Conditions) -> Found:
     """The items of the page asked for, one more if there is one, and how many match: in one look, so of one moment."""
     everything = _total(asked, where)
-    items = f"SELECT {ITEM_JSON} FROM ({_page(asked, where)}) t ORDER BY {order(asked)}"
     params = {**where.params, **everything.params, **place_params(asked.after)}
-    return Found.of(await tx.one(f"SELECT 0 {everything.text}, ARRAY({items})", params))
+    return await counted(tx, "", f"0 {everything.text}", _page(asked, where), asked, params)
+
+
+async def counted(tx: Tx, ctes: str, total: str, page: str, asked: TicketsAsked, params: dict[str, Any]) -> Found:
+    """The total and the page in one look. Of a page past the end no ticket is looked at."""
+    ctes = f"{ctes}, counted AS MATERIALIZED (SELECT {total} AS n)".lstrip(", ")
+    within = f"WHERE (SELECT n FROM counted) > {asked.offset}" if asked.offset else ""
+    items = f"SELECT {ITEM_JSON} FROM ({page}) t {within} ORDER BY {order(asked)}"
+    return Found.of(await tx.one(f"WITH {ctes} SELECT (SELECT n FROM counted), ARRAY({items})", params))
 
 
 def _page(asked: TicketsAsked, where: Conditions) -> str:

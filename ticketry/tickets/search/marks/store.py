@@ -12,13 +12,13 @@ from ticketry.tickets.search.store import (
     OVERDUE,
     PAGING,
     Conditions,
+    counted,
     limit,
     may_fold,
     order,
     place_params,
     places,
 )
-from ticketry.tickets.written.store import ITEM_JSON
 
 FOLDED_AT_ONCE = 1_000
 """So that a backlog, however long, is worked off in pieces that no time limit cuts short: of a ticket that may hold
@@ -149,8 +149,7 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought |
     params = {**where.params, **place_params(asked.after), "query": sought and sought.query, "tags": asked.tags}
     params |= {f"marks_{n}": marks for n, marks in enumerate(sets)}
     params["tag_marks"] = [f"t:{tag}" for tag in asked.tags or []]
-    items = f"SELECT {ITEM_JSON} FROM ({page}) t ORDER BY {order(asked)}"
-    return Found.of(await tx.one(f"WITH {ctes} SELECT {total}, ARRAY({items})", params))
+    return await counted(tx, ctes, total, page, asked, params)
 
 
 async def fold(tx: Tx) -> int:
