@@ -57,6 +57,33 @@ def test_each_event_once_in_order(house: House, monkeypatch: Any) -> None:
     assert handed_on(house, house.cast.stranger_workspace_id) == in_the_feed(house, house.cast.stranger)
 
 
+def test_a_round_is_bounded_in_all_and_everybody_has_a_turn(house: House) -> None:
+    """A busy workspace takes a whole round; the next round begins behind it."""
+    stranger = house.client(house.cast.stranger)
+    for _ in range(6):
+        house.ticket()
+        assert stranger.post("/v1/tickets", json={"subject": "s", "description": "d"}).status_code == 201
+    rounds: list[list[str]] = []
+
+    async def listen(_: Tx, events: Sequence[Settled]) -> None:
+        rounds.append([event.workspace_id for event in events])
+
+    async def hand_on() -> None:
+        pace = service.Pace(4)
+        async with make_pool(house.database_url, 1) as pool:
+            for _ in range(3):
+                async with unit(pool, house.clock()) as tx:
+                    await service.hand_on(tx, (listen, note), pace)
+                pace.slower()
+
+    asyncio.run(hand_on())
+    assert [len(one) for one in rounds] == [4, 4, 4]
+    assert len({one[0] for one in rounds[:2]}) == 2, "two workspaces, one a round"
+    relays(house, 1, (note,))
+    assert handed_on(house, house.cast.workspace_id) == in_the_feed(house, house.cast.admin)
+    assert handed_on(house, house.cast.stranger_workspace_id) == in_the_feed(house, house.cast.stranger)
+
+
 def test_a_subscriber_that_fails_holds_its_events_for_the_next_round(house: House) -> None:
     before = len(handed_on(house, house.cast.workspace_id))
     close(house, house.ticket())

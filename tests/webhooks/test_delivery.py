@@ -13,6 +13,7 @@ from webhooks.test_rules import GAPS
 
 from ticketry.db.pool import make_pool
 from ticketry.webhooks.deliveries import jobs, service
+from ticketry.webhooks.deliveries import store as deliveries_store
 
 
 def test_what_happens_is_told_signed_and_once(house: House, receiver: Receiver) -> None:
@@ -231,12 +232,10 @@ def test_five_days_without_success_switch_it_off(house: House, receiver: Receive
     receiver.answers["/dead"] = failing(410, "gone")
     admin = house.client(house.cast.admin)
     with working(house):
+        failed = "SELECT last_failure_at >= %s FROM webhook_endpoints WHERE id = %s"
         for days in (0, 1, 2, 3, 4):
             house.ticket()
-            assert eventually(lambda n=days: len(receiver.received) > n), days
-            assert eventually(
-                lambda: admin.get(f"/v1/webhooks/{webhook['id']}").json()["data"]["failing_since"] is not None
-            )
+            assert eventually(lambda: house.sql(failed, (house.clock(), webhook["id"])) == [(True,)]), days
             house.clock.advance(days=1, seconds=1)
         assert admin.get(f"/v1/webhooks/{webhook['id']}").json()["data"]["enabled"]
         house.ticket()
@@ -290,6 +289,43 @@ def test_a_worker_that_comes_back_takes_up_where_it_stopped(house: House, receiv
         assert eventually(lambda: settled(house, webhook, 15))
     assert len(receiver.received) == 15
     check_order(house, receiver, tickets)
+
+
+def test_what_is_too_much_for_one_call_is_finished_by_the_timer(
+    house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Switching on and deleting change some deliveries at a time, so that nobody waits long for an endpoint."""
+    monkeypatch.setattr(deliveries_store, "CHANGED_AT_ONCE", 2)
+    webhook = hook(house, receiver.url)
+    receiver.answer = failing(500)
+    with working(house):
+        for _ in range(5):
+            house.ticket()
+        tries = "SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = %s AND tries > 0 AND status = 'pending'"
+        assert eventually(lambda: house.sql(tries, (webhook["id"],)) == [(5,)])
+    admin, path = house.client(house.cast.admin), f"/v1/webhooks/{webhook['id']}"
+
+    def finish() -> None:
+        async def run() -> None:
+            async with make_pool(house.database_url, 2) as pool:
+                await jobs.finish(pool, house.clock)
+
+        asyncio.run(run())
+
+    admin.patch(path, json={"enabled": False})
+    house.clock.advance(hours=1)
+    assert admin.patch(path, json={"enabled": True}).status_code == 200
+    assert house.sql(tries, (webhook["id"],)) == [(3,)]
+    finish()
+    assert house.sql(tries, (webhook["id"],)) == [(0,)]
+    due = "SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = %s AND next_attempt_at = %s"
+    assert house.sql(due, (webhook["id"], house.clock())) == [(5,)]
+    assert house.sql("SELECT taken_up_at FROM webhook_endpoints WHERE id = %s", (webhook["id"],)) == [(None,)]
+    assert admin.delete(path).status_code == 204
+    waiting = "SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = %s AND status = 'pending'"
+    assert house.sql(waiting, (webhook["id"],)) == [(3,)]
+    finish()
+    assert house.sql(waiting, (webhook["id"],)) == [(0,)]
 
 
 def check_order(house: House, receiver: Receiver, tickets: list[dict[str, Any]]) -> None:

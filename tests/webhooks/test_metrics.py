@@ -44,6 +44,16 @@ def test_what_waits_and_what_came_of_it(house: House, receiver: Receiver) -> Non
     assert after[attempts["failure"]] > before[attempts["failure"]]
 
 
+def test_jobs_and_the_feed_are_told(house: House) -> None:
+    house.ticket()
+    house.clock.advance(seconds=60)
+    assert figure(house, "ticketry_feed_oldest_seconds") >= 60
+    before = figure(house, "ticketry_jobs_waiting")
+    house.sql("INSERT INTO procrastinate_jobs (task_name, queue_name) VALUES ('none', 'none')")
+    assert figure(house, "ticketry_jobs_waiting") == before + 1
+    house.sql("DELETE FROM procrastinate_jobs WHERE task_name = 'none'")
+
+
 def test_figures_from_the_database_are_not_asked_for_again_and_again(
     house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import resource
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -355,6 +356,29 @@ def test_a_thousand_dead_endpoints_do_not_slow_a_live_one(house: House, receiver
     house.sql("DELETE FROM webhook_deliveries WHERE endpoint_id LIKE 'webhook_dead_%'")
     house.sql("DELETE FROM webhook_endpoints WHERE id LIKE 'webhook_dead_%'")
     assert len(receiver.received) == 9
+
+
+def test_many_events_of_a_slow_ticket_do_not_fill_the_window(house: House, receiver: Receiver) -> None:
+    """All of them are due before those of other tickets, and wait for the first of them."""
+    stuck = house.ticket()
+    admin = house.client(house.cast.admin)
+    webhook = hook(house, receiver.url)
+    for number in range(12):
+        admin.put(f"/v1/tickets/{stuck['id']}", json={"priority": 1 + number % 2})
+    others = {house.ticket()["id"] for _ in range(3)}
+
+    async def stuck_on_one(one: Any) -> web.StreamResponse:
+        if one.ticket_id == stuck["id"] and not hooray.is_set():
+            await asyncio.sleep(4)
+        return await well(one)
+
+    hooray = threading.Event()
+    receiver.answer = stuck_on_one
+    with working(house):
+        assert eventually(lambda: others <= {one.ticket_id for one in receiver.received}, 3.5)
+        assert len(receiver.received) == 4
+        hooray.set()
+        assert eventually(lambda: settled(house, webhook, 15))
 
 
 def test_a_slow_ticket_holds_up_no_other(house: House, receiver: Receiver) -> None:
