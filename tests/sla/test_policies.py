@@ -235,7 +235,9 @@ BAD_CALENDARS = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "wrong"), BAD_CALENDARS, ids=lambda it: str(it)[:40])
+@pytest.mark.parametrize(
+    ("fields", "wrong"), BAD_CALENDARS, ids=lambda it: str(sorted(it) if isinstance(it, set) else it)[:40]
+)
 def test_a_wrong_calendar_names_the_field(house: House, fields: dict[str, Any], wrong: set[str]) -> None:
     assert wrong_fields(post(house, CALENDARS, {**OFFICE, **fields})) == wrong
     hours = calendar(house)
@@ -298,7 +300,9 @@ BAD_POLICIES = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "wrong"), BAD_POLICIES, ids=lambda it: str(it)[:40])
+@pytest.mark.parametrize(
+    ("fields", "wrong"), BAD_POLICIES, ids=lambda it: str(sorted(it) if isinstance(it, set) else it)[:40]
+)
 def test_a_wrong_policy_names_the_field(house: House, fields: dict[str, Any], wrong: set[str]) -> None:
     body = {"name": "A", "targets": TARGETS, "conditions": {"category": ["nothing"]}}
     assert wrong_fields(post(house, POLICIES, {**body, **fields})) == wrong
