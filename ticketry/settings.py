@@ -35,6 +35,11 @@ class Settings(BaseModel):
     run_worker: bool = Field(True, description="Whether API processes also do background work.")
     pool_size: int = Field(12, ge=2, le=200, description="Database connections of one API process at the most.")
     upload_limit: int = Field(26_214_400, ge=1, le=5_000_000_000, description="Largest attachment, bytes.")
+    files_reserve: int = Field(
+        536_870_912,
+        ge=0,
+        description="Bytes of the disk of files_dir that files never take: the database may lie on it too.",
+    )
     files_dir: Path | None = Field(
         None, description="Folder of the attachments, if no bucket is named; by default `files` in the data folder."
     )

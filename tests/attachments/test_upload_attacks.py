@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -263,7 +264,7 @@ def tiny_disk() -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_and_keeps_nothing(house: House, tiny_disk: Path) -> None:
-    for url in serve(house.database_url, MovedClock(), files_dir=tiny_disk):
+    for url in serve(house.database_url, MovedClock(), files_dir=tiny_disk, files_reserve=0):
         with contextlib.closing(House(url, house.database_url, house.clock, house.cast, tiny_disk)) as full:
             made = upload(full, b"x" * 500_000)
             before = left(full)
@@ -273,6 +274,20 @@ def test_a_full_disk_is_told_and_keeps_nothing(house: House, tiny_disk: Path) ->
             assert get(full, made).content == b"x" * 500_000
             forget(full, upload(full, b"small again" * 1000))
             forget(full, made)
+
+
+def test_files_leave_room_for_the_database(house: House, tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    for reserve, status in ((free // 2, 201), (free * 2, 507)):
+        folder = tmp_path / str(status)
+        for url in serve(house.database_url, MovedClock(), files_dir=folder, files_reserve=reserve):
+            with contextlib.closing(House(url, house.database_url, house.clock, house.cast, folder)) as tight:
+                answer = send(tight, b"x" * 5_000_000)
+                assert answer.status_code == status, answer.text
+                if status == 201:
+                    forget(tight, answer.json()["data"])
+                else:
+                    problem(answer, 507, "api_error", "storage_full")
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(house: House, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -59,9 +60,10 @@ def _said() -> Iterator[None]:
 class Files:
     """A file store. A file is written whole or not at all, and is found under its path alone."""
 
-    def __init__(self, store: ObjectStore, folder: Path | None) -> None:
+    def __init__(self, store: ObjectStore, folder: Path | None, reserve: int = 0) -> None:
         self._store = store
         self._folder = folder
+        self._reserve = reserve
         self._part = S3_PART if folder is None else LOCAL_PART
 
     async def write(self, path: str, pieces: AsyncIterator[bytes]) -> None:
@@ -69,7 +71,7 @@ class Files:
 
         Whatever `pieces` raises is raised, and nothing is stored. Raises `storage_full` and `storage_unavailable`.
         """
-        parts = _parts(pieces, self._part)
+        parts = _parts(self._while_there_is_room(pieces), self._part)
         try:
             first = await anext(parts, b"")
             if len(first) < self._part:
@@ -81,6 +83,19 @@ class Files:
                 await asyncio.to_thread(_settle, self._folder / path)
         except (BaseError, OSError) as error:
             raise _told(error) from error
+
+    async def _while_there_is_room(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same pieces. Raises `storage_full` when the disk has no more than the reserve left: whatever else lies on
+        it, the database for instance, must be able to go on.
+        """
+        unlooked = self._part  # bytes since the last look
+        async for piece in pieces:
+            unlooked += len(piece)
+            if self._folder is not None and unlooked >= self._part:
+                unlooked = 0
+                if (await asyncio.to_thread(shutil.disk_usage, self._folder)).free < self._reserve:
+                    raise storage_full()
+            yield piece
 
     async def read(self, path: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes of a file from `start` up to `end` (not included), in pieces.
@@ -164,7 +179,7 @@ def open_files(settings: Settings) -> Files:
     folder = settings.files_dir.expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Files(LocalStore(prefix=folder), folder)
+        return Files(LocalStore(prefix=folder), folder, settings.files_reserve)
     except (BaseError, OSError) as error:
         raise _told(error) from error
 
