@@ -226,3 +226,12 @@ def house(database_url: str) -> Iterator[House]:
             house = House(url, database_url, clock, cast, Path(folder))
             yield house
             house.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives tests of one name (schemathesis makes one for each call) names of their own: side by side, pytest runs
+    those of the same name only once.
+    """
+    for item in items:
+        if not item.nodeid.endswith(item.name):
+            item._nodeid = f"{item.nodeid.rpartition('::')[0]}::{item.name}"
