@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -229,9 +230,11 @@ def house(database_url: str) -> Iterator[House]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests of one name (schemathesis makes one for each call) names of their own: side by side, pytest runs
-    those of the same name only once.
-    """
+    """Numbers tests of one id (schemathesis makes one for each call): side by side, pytest runs each id only once."""
+    seen: Counter[str] = Counter()
     for item in items:
-        if not item.nodeid.endswith(item.name):
-            item._nodeid = f"{item.nodeid.rpartition('::')[0]}::{item.name}"
+        name = item.nodeid
+        seen[name] += 1
+        if seen[name] > 1:
+            item._id = type(item.id).parse(f"{name}[{seen[name]}]")
+    assert len({item.nodeid for item in items}) == len(items), "some tests would be left out"
