@@ -86,6 +86,11 @@ class House:
             self.progress.advance(task, len(chunk))
         self.progress.remove_task(task)
 
+    def tidy(self) -> None:
+        """Has the database in the state of one that has run for a while."""
+        with embedded(self.data_dir) as url:
+            self._tidy(url)
+
     def _tidy(self, url: str) -> None:
         """What autovacuum and the checkpointer would do in time, done before the clock runs."""
         task = self.progress.add_task("vacuum, analyze, checkpoint", total=None)

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Self
@@ -25,7 +26,7 @@ RATE = 200
 """Closes a second."""
 MINUTE = 60
 """Seconds that deliveries are measured."""
-SLICE, ROUNDS = 8, 4
+SLICE, ROUNDS = 4, 11
 """Seconds, and how often, closes are compared with and without subscribers; the sides take turns."""
 ENDPOINTS = 3
 PATIENCE = 60
@@ -35,7 +36,8 @@ class Receiver:
     """The receiving process."""
 
     def __enter__(self) -> Self:
-        words = [sys.executable, "-m", "bench.receiver"]
+        # Receivers are other machines: this one gets what the program leaves.
+        words = ["nice", sys.executable, "-m", "bench.receiver"]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -150,6 +152,8 @@ def _compare(session: Session, desk: Desk) -> dict[bool, list[Closed]]:
     """Closes without and with subscribers, in turns."""
     found: dict[bool, list[Closed]] = {False: [], True: []}
     desk.close(3)
+    desk.drain()
+    desk.house.tidy()
     turns = [on for n in range(ROUNDS) for on in ((False, True) if n % 2 else (True, False))]
     for on in session.progress.track(turns, description="close, with and without subscribers"):
         desk.switch(on)
@@ -162,15 +166,18 @@ def _compare(session: Session, desk: Desk) -> dict[bool, list[Closed]]:
     return found
 
 
-def _table(found: dict[bool, list[Closed]]) -> tuple[Table, dict[bool, tuple[float, float]]]:
+def _table(found: dict[bool, list[Closed]]) -> Table:
     table = Table(("Closes, 200 a second", "p50 ms", "p99 ms", "API CPU µs", "Database CPU µs"))
-    middles = {}
     for on, name in ((False, "nobody subscribed"), (True, f"{ENDPOINTS} endpoints subscribed")):
         runs = [(one.part(0.5), one.part(0.99), one.cpu, one.database_cpu) for one in found[on]]
         half, worst, cpu, database = (median(values) for values in zip(*runs, strict=True))
-        middles[on] = (half, cpu)
         table.rows.append((name, f"{half:.2f}", f"{worst:.2f}", f"{cpu:.0f}", f"{database:.0f}"))
-    return table, middles
+    return table
+
+
+def _growth(found: dict[bool, list[Closed]], figure: Callable[[Closed], float]) -> float:
+    """What a figure is with subscribers over what it is without: the median of the rounds' ratios."""
+    return median(figure(on) / figure(off) for on, off in zip(found[True], found[False], strict=True))
 
 
 def webhooks(session: Session) -> Section:
@@ -185,7 +192,7 @@ def webhooks(session: Session) -> Section:
             desk = Desk(house, served, stock)
             desk.subscribe(receiver.port)
             time.sleep(3)
-            table, middles = _table(_compare(session, desk))
+            found = _compare(session, desk)
             before = machine.cpu_seconds(worker.pid)
             closed = desk.close(MINUTE)
             desk.drain()
@@ -197,12 +204,12 @@ def webhooks(session: Session) -> Section:
     aims = Aims()
     aims.below("committed to delivered, p50, ms", quantile(delays, 0.5) * 1000, 200)
     aims.below("committed to delivered, p99, ms", quantile(delays, 0.99) * 1000, 1000)
-    aims.below("p50 of a close with 3 endpoints / without", middles[True][0] / middles[False][0], 1.15, "{:.2f}")
-    aims.below("API CPU of a close with 3 endpoints / without", middles[True][1] / middles[False][1], 1.15, "{:.2f}")
+    aims.below("p50 of a close with 3 endpoints / without", _growth(found, lambda one: one.part(0.5)), 1.15, "{:.2f}")
+    aims.below("API CPU of a close with 3 endpoints / without", _growth(found, lambda one: one.cpu), 1.15, "{:.2f}")
     notes = [
         f"One API process, one worker process, a receiver and the load on one machine. {RATE} closes a second for "
         f"{MINUTE} s make {len(delays):,} deliveries; each arrived once. Delays count from the answer to the close. "
-        f"The worker uses {cpu:.0f} µs of CPU a delivery. Closes are compared in {ROUNDS} rounds of {SLICE} s a side; "
-        "the database's share is counted until all is delivered.",
+        f"The worker uses {cpu:.0f} µs of CPU a delivery. Closes are compared in {ROUNDS} rounds of {SLICE} s a side, "
+        "the median of the rounds' ratios counts; the database's share is counted until all is delivered.",
     ]
-    return Section("webhooks", "Webhooks: from commit to delivery", [table, aims], notes)
+    return Section("webhooks", "Webhooks: from commit to delivery", [_table(found), aims], notes)

@@ -1,6 +1,7 @@
 """`ticketry worker`: background work in a process of its own."""
 
 import asyncio
+import os
 
 import structlog
 
@@ -14,12 +15,16 @@ from ticketry.worker import running_worker
 
 log = structlog.get_logger()
 
+NICE = 10
+"""Where the processor is short, requests go before background work."""
+
 
 def run(settings: Settings) -> None:
     """Works until SIGTERM or Ctrl-C; a job in progress gets a few seconds to finish."""
     configure_logging(settings.log_level)
     with Stop().listening() as stop, database_of(settings) as url:
         migrate(url)
+        os.nice(NICE)  # this thread alone: an embedded database that another one starts again is not slowed down
         asyncio.run(_work(settings.model_copy(update={"database_url": url}), stop))
 
 

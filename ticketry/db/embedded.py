@@ -66,6 +66,7 @@ SETTINGS = {
     "wal_compression": "on",
     "min_wal_size": "256MB",
     "max_wal_size": "2GB",  # fewer checkpoints: page images after each are the larger part of the log
+    "autovacuum_naptime": "15s",  # plans made while a table was all but empty are soon replaced
     "checkpoint_timeout": "15min",
     "timezone": "UTC",
     "log_timezone": "UTC",

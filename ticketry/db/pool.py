@@ -177,6 +177,12 @@ class Tx:
                 raise Conflict(error.diag.message_primary or "", error.diag.message_detail or "") from error
             raise
 
+    async def need_not_last(self) -> None:
+        """Lets this unit commit without waiting for the disk. Should the database crash within the next second, what it
+        wrote may be gone: for background work that would then be done again. Closes are spared the company at the disk.
+        """
+        await self.execute("SET LOCAL synchronous_commit = off")
+
     async def rest(self) -> None:
         """Gives the connection back until the next statement, for a unit that is not atomic and has to wait."""
         assert not self._atomic

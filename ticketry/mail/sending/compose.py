@@ -29,14 +29,13 @@ MOST_REFERENCES = 10
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail that can be sent, or kept in the outbox if `delivered` is false."""
+    """A mail that can be sent; or kept in the outbox, if `why_not` says why."""
 
     address: str
     message_id: str
     headers: list[list[str]]
     content: Content
-    delivered: bool
-    why_not: str = ""
+    why_not: str | None
 
 
 class Dropped(Exception):
@@ -65,16 +64,15 @@ async def letter(tx: Tx, operator: Settings, mail: Claimed) -> Letter:
         *_machine(mail),
         *_unsubscribe(mail, stored.reply_to or sender),
     ]
-    why_not = _why_not_delivered(operator, workspace, mail)
-    return Letter(address, message_id, headers, content, not why_not, why_not)
+    return Letter(address, message_id, headers, content, _why_not_delivered(operator, workspace, mail))
 
 
-def _why_not_delivered(operator: Settings, workspace: Workspace, mail: Claimed) -> str:
+def _why_not_delivered(operator: Settings, workspace: Workspace, mail: Claimed) -> str | None:
     if operator.smtp_host is None:
         return "no SMTP server is set"
     if workspace.environment == "test" and not mail.wanted:
         return "mail of a test workspace is kept"
-    return ""
+    return None
 
 
 async def addresses(tx: Tx, operator: Settings, mail: Claimed) -> tuple[str, str]:

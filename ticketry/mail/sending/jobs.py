@@ -31,9 +31,12 @@ from ticketry.web.resources import Resources
 log = structlog.get_logger()
 
 LANES = 4
-"""Mails that one process hands over at a time, each over a connection of its own."""
+"""Mails that one process hands over at a time, each over a connection of its own. One where there is no server to wait
+for: what is written for the outbox costs the processor and the database alone."""
 GRACE = 5
 """Seconds that an attempt in progress gets when the process is asked to end."""
+TAKEN_AT_ONCE = 8
+"""Mails that a lane takes together, to look for work less often."""
 SETTLING = (0.5, 1, 2, 4, 8)
 """Seconds between the tries to note what became of a mail while the database is away."""
 SPARE = timedelta(seconds=60)
@@ -43,9 +46,10 @@ SPARE = timedelta(seconds=60)
 async def deliver(house: Resources) -> None:
     """Works until cancelled. Several may run."""
     pause = rules.LOOK
+    most = LANES if house.settings.smtp_host else 1
     while True:
         # A server that could not be worked with is asked by one mail first.
-        lanes = LANES if pause == rules.LOOK else 1
+        lanes = most if pause == rules.LOOK else 1
         tried, healthy = await send_due(house.pool, house.clock, house.settings, lanes)
         if tried:
             pause = rules.pause(pause, healthy=healthy)
@@ -75,20 +79,36 @@ async def purge(pool: Pool, clock: Clock, settings: Settings) -> int:
 
 
 async def _lane(pool: Pool, clock: Clock, settings: Settings, sick: asyncio.Event) -> int:
-    post, tried = Post(settings), 0
-    lease = timedelta(seconds=settings.smtp_timeout * WHOLE) + SPARE
+    post, tried, lease = Post(settings), 0, _lease(settings)
+    mails: list[Claimed] = []
     try:
         while not sick.is_set():
             async with unit(pool, clock(), atomic=False) as tx:
-                mail = await store.claim(tx, lease)
-            if mail is None:
+                mails = (await store.claim(tx, lease, TAKEN_AT_ONCE))[::-1]
+            if not mails:
                 break
-            tried += 1
-            if not await _to_its_end(_attempt(pool, clock, settings, post, mail)):
-                sick.set()
+            while mails and not sick.is_set():
+                tried += 1
+                if not await _to_its_end(_attempt(pool, clock, settings, post, mails.pop())):
+                    sick.set()
     finally:
         await post.close()
+        if mails:
+            await _give_back(pool, clock, mails)
     return tried
+
+
+async def _give_back(pool: Pool, clock: Clock, mails: list[Claimed]) -> None:
+    try:
+        async with unit(pool, clock(), atomic=False) as tx:
+            await store.give_back(tx, mails)
+    except (psycopg.OperationalError, PoolTimeout):
+        log.debug("left mails to the end of their lease")
+
+
+def _lease(settings: Settings) -> timedelta:
+    """How long nobody else begins with a mail that an attempt has begun with."""
+    return timedelta(seconds=settings.smtp_timeout * WHOLE) + SPARE
 
 
 async def _to_its_end(attempt: Coroutine[Any, Any, bool]) -> bool:
@@ -151,7 +171,9 @@ async def _ready(pool: Pool, clock: Clock, settings: Settings, mail: Claimed) ->
     """Sender, recipient and bytes of a mail; None if it ends here, in the outbox or skipped."""
     again = mail.attempts > mail.attempts_before + 1 and settings.smtp_host is not None
     async with unit(pool, clock()) as tx:
-        now = await store.held(tx, mail)
+        if settings.smtp_host is None:
+            await tx.need_not_last()
+        now = await store.held(tx, mail, _lease(settings))
         if now is None:
             return None
         mail = now
@@ -162,12 +184,11 @@ async def _ready(pool: Pool, clock: Clock, settings: Settings, mail: Claimed) ->
                     return ready
             made = await letter(tx, settings, mail)
         except Dropped as dropped:
-            await store.put_aside(tx, mail, "skipped", str(dropped))
+            await store.skip(tx, mail, str(dropped))
             return None
-        await store.fill(tx, mail, made.address, made.message_id, made.headers, made.content)
-        if not made.delivered:
-            await store.put_aside(tx, mail, "outbox", made.why_not)
-            return None
+        await store.fill(tx, mail, made.address, made.message_id, made.headers, made.content, made.why_not)
+    if made.why_not is not None:
+        return None
     return _bytes(mail, made.address, made.message_id, made.headers, made.content)
 
 

@@ -95,16 +95,16 @@ async def insert(tx: Tx, mails: Sequence[NewMail], content: Content | None = Non
 # ---- attempts
 
 
-async def claim(tx: Tx, lease: timedelta) -> Claimed | None:
-    """Takes a mail that is due for one attempt, None if none is. No other process gets it before `lease` has passed.
+async def claim(tx: Tx, lease: timedelta, most: int) -> list[Claimed]:
+    """Takes up to `most` mails of one workspace that are due, each for one attempt. No other process gets one of them
+    before `lease` has passed; `held` begins it anew.
 
     Leases go by the database's clock, so that machines need not agree about the time. Workspaces take turns by chance:
     one that sends very much does not hold up the others.
     """
-    return await tx.one_of(
+    return await tx.all_of(
         Claimed,
-        f"""UPDATE mail_messages SET attempts = attempts + 1, leased_until = now() + %(lease)s
-            WHERE (workspace_id, id) = (
+        f"""WITH due AS MATERIALIZED (
                 SELECT m.workspace_id, m.id FROM (
                     SELECT w.id FROM workspaces w WHERE EXISTS (
                         SELECT FROM mail_messages
@@ -115,46 +115,78 @@ async def claim(tx: Tx, lease: timedelta) -> Claimed | None:
                     SELECT workspace_id, id FROM mail_messages
                     WHERE workspace_id = w.id AND status = 'pending' AND next_attempt_at <= %(now)s
                         AND (leased_until IS NULL OR leased_until <= now())
-                    ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS m
-                LIMIT 1)
-            RETURNING {_CLAIMED}""",
-        {"now": tx.now, "lease": lease},
+                    ORDER BY next_attempt_at, id LIMIT %(most)s FOR UPDATE SKIP LOCKED) AS m
+                LIMIT %(most)s)
+            UPDATE mail_messages m SET attempts = attempts + 1, leased_until = now() + %(lease)s
+            FROM due WHERE m.workspace_id = due.workspace_id AND m.id = due.id
+            RETURNING {", ".join(f"m.{one.strip()}" for one in _CLAIMED.split(","))}""",
+        {"now": tx.now, "lease": lease, "most": most},
     )
 
 
-async def held(tx: Tx, mail: Claimed) -> Claimed | None:
-    """The mail as it stands now; None if it ended meanwhile. Until the unit ends nobody erases its ticket's words."""
+async def held(tx: Tx, mail: Claimed, lease: timedelta) -> Claimed | None:
+    """The mail as it stands now, its lease begun anew; None if it ended meanwhile or is somebody else's.
+
+    Until the unit ends nobody erases its ticket's words.
+    """
     if mail.ticket_id is not None:
         query = "SELECT 1 FROM tickets WHERE workspace_id = %s AND id = %s FOR KEY SHARE"
         await tx.one(query, (mail.workspace_id, mail.ticket_id))
     return await tx.one_of(
         Claimed,
-        f"""SELECT {_CLAIMED} FROM mail_messages
-            WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
-        (mail.workspace_id, mail.id, mail.attempts),
+        f"""UPDATE mail_messages SET leased_until = now() + %s
+            WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'
+            RETURNING {_CLAIMED}""",
+        (lease, mail.workspace_id, mail.id, mail.attempts),
+    )
+
+
+async def give_back(tx: Tx, mails: Sequence[Claimed]) -> None:
+    """Leaves mails that were taken and not tried to others, as if they had never been taken."""
+    await tx.execute(
+        """UPDATE mail_messages m SET attempts = m.attempts - 1, leased_until = NULL
+           FROM unnest(%s::text[], %s::text[], %s::integer[]) AS given (workspace_id, id, attempts)
+           WHERE m.workspace_id = given.workspace_id AND m.id = given.id AND m.attempts = given.attempts
+               AND m.status = 'pending'""",
+        ([one.workspace_id for one in mails], [one.id for one in mails], [one.attempts for one in mails]),
     )
 
 
 async def fill(
-    tx: Tx, mail: Claimed, address: str, message_id: str, headers: list[list[str]], content: Content
+    tx: Tx, mail: Claimed, address: str, message_id: str, headers: list[list[str]], content: Content, kept: str | None
 ) -> None:
-    """Keeps what the mail says, for this attempt and all others."""
+    """Keeps what the mail says, for this attempt and all others. `kept` is why it stays in the outbox, if it does."""
     await tx.execute(
-        """UPDATE mail_messages SET address = %s, message_id = %s, headers = %s, subject = %s, body_text = %s,
-               body_html = %s
-           WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
-        (address, message_id, Jsonb(headers), content.subject, content.text, content.html, mail.workspace_id, mail.id,
-         mail.attempts),
-    )  # fmt: skip
+        """UPDATE mail_messages SET address = %(address)s, message_id = %(message_id)s, headers = %(headers)s,
+               subject = %(subject)s, body_text = %(text)s, body_html = %(html)s, reason = %(kept)s,
+               status = CASE WHEN %(kept)s::text IS NULL THEN 'pending' ELSE 'outbox' END,
+               next_attempt_at = CASE WHEN %(kept)s::text IS NULL THEN next_attempt_at END,
+               leased_until = CASE WHEN %(kept)s::text IS NULL THEN leased_until END,
+               attempts = CASE WHEN %(kept)s::text IS NULL THEN attempts ELSE attempts - 1 END
+           WHERE workspace_id = %(workspace_id)s AND id = %(id)s AND attempts = %(attempt)s
+               AND status = 'pending'""",
+        {
+            "address": address,
+            "message_id": message_id,
+            "headers": Jsonb(headers),
+            "subject": content.subject,
+            "text": content.text,
+            "html": content.html,
+            "kept": kept,
+            "workspace_id": mail.workspace_id,
+            "id": mail.id,
+            "attempt": mail.attempts,
+        },
+    )
 
 
-async def put_aside(tx: Tx, mail: Claimed, status: str, reason: str) -> None:
-    """Ends a mail without an attempt: `outbox` or `skipped`."""
+async def skip(tx: Tx, mail: Claimed, reason: str) -> None:
+    """Ends a mail without an attempt."""
     await tx.execute(
-        """UPDATE mail_messages SET status = %s, reason = %s, next_attempt_at = NULL, leased_until = NULL,
+        """UPDATE mail_messages SET status = 'skipped', reason = %s, next_attempt_at = NULL, leased_until = NULL,
                attempts = attempts - 1
            WHERE workspace_id = %s AND id = %s AND attempts = %s AND status = 'pending'""",
-        (status, reason, mail.workspace_id, mail.id, mail.attempts),
+        (reason, mail.workspace_id, mail.id, mail.attempts),
     )
 
 

@@ -353,7 +353,7 @@ class Dispatcher:
         hopeless = self._hopeless(ended)
         async with unit(self._house.pool, now) as tx:
             if not hopeless:
-                await store.need_not_last(tx)
+                await tx.need_not_last()  # what it settled is sent again
             await service.settle(tx, settled, [noted for _, noted in health])
             for target, outcome in hopeless:
                 config = target.config
