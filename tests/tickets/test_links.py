@@ -241,6 +241,28 @@ def test_racing_duplicate_closes_of_each_other(house: House) -> None:
         assert len([ticket for ticket in pair if get(house, ticket)["duplicate_of"]]) == 1
 
 
+def test_who_waits_to_link_takes_no_connection_from_others(house: House) -> None:
+    """More closes as a duplicate than the server has connections wait for each other: everybody else is served."""
+    original, duplicates = house.ticket(), tickets(house, 30)
+
+    def shut(ticket: dict[str, Any]) -> int:
+        with httpx.Client(base_url=house.url, headers={"Authorization": f"Bearer {house.cast.admin}"}) as client:
+            body = {"duplicate_of": original["id"]}
+            return client.put(f"/v1/tickets/{ticket['id']}/close", json=body, timeout=30).status_code
+
+    with psycopg.connect(house.database_url) as conn, ThreadPoolExecutor(30) as threads:
+        lock = "SELECT pg_advisory_xact_lock(hashtextextended('links/' || %s, 0))"
+        conn.execute(lock, (house.cast.workspace_id,))
+        answers = [threads.submit(shut, ticket) for ticket in duplicates]
+        for _ in range(20):
+            answer = house.client(house.cast.stranger).get("/v1/tickets", timeout=2)
+            assert answer.status_code == 200
+        assert not any(one.done() for one in answers)
+        conn.rollback()
+        assert {one.result() for one in answers} == {200}
+    assert len(links(house, original)) == 30
+
+
 def test_a_late_reply_is_a_link_too(house: House) -> None:
     ticket = close(house, house.ticket(contact_id=SAM))
     house.clock.advance(days=20)

@@ -1,21 +1,22 @@
 """Connections, and the unit of work that the edge opens for a request, a job or a command."""
 
 import asyncio
-import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
-from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, DatabaseError, Error, OperationalError
+from psycopg import AsyncCursor, AsyncRawCursor, DatabaseError, Error
 from psycopg.errors import DeadlockDetected, InFailedSqlTransaction, LockNotAvailable, QueryCanceled
 from psycopg.pq import TransactionStatus
-from psycopg.rows import AsyncRowFactory, TupleRow, class_row, tuple_row
+from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ticketry.core.errors import Conflict
 from ticketry.db.binding import bound, register
+from ticketry.db.connection import Connection
+from ticketry.db.rows import rows_of
 from ticketry.db.sql import compiled
 
 log = structlog.get_logger()
@@ -28,7 +29,7 @@ REFUSED = "TK409"
 """What our triggers raise where a rule of the API stands in the database: message and detail are its code and words."""
 Row = TypeVar("Row")
 Params = Mapping[str, Any] | Sequence[Any] | None
-Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+Pool = AsyncConnectionPool[Connection]
 
 
 def make_pool(database_url: str, size: int) -> Pool:
@@ -39,6 +40,7 @@ def make_pool(database_url: str, size: int) -> Pool:
         max_size=size,
         open=False,
         timeout=10,
+        connection_class=Connection,
         kwargs={
             "autocommit": True,
             "prepare_threshold": PREPARED_FROM,
@@ -49,7 +51,7 @@ def make_pool(database_url: str, size: int) -> Pool:
     )
 
 
-async def _configure(conn: AsyncConnection[TupleRow]) -> None:
+async def _configure(conn: Connection) -> None:
     """A session of ours. The limits keep one costly request from holding up all others (milliseconds)."""
     register(conn)
     await conn.execute(
@@ -58,29 +60,17 @@ async def _configure(conn: AsyncConnection[TupleRow]) -> None:
     )
 
 
-async def _living_connection(pool: Pool) -> AsyncConnection[TupleRow]:
-    """A connection whose server is still there: after a restart of the database the old ones are thrown away.
-
-    An idle connection has nothing to read unless the server hung up, so this costs one system call and no round trip.
-    """
+async def _living_connection(pool: Pool) -> Connection:
+    """A connection whose server is still there: after a restart of the database the old ones are thrown away."""
     while True:
         conn = await pool.getconn()
-        if not _has_something_to_read(conn):
+        if not conn.speaks_unasked():
             return conn
         await conn.close()
         await pool.putconn(conn)
 
 
-def _has_something_to_read(conn: AsyncConnection[TupleRow]) -> bool:
-    try:
-        readable = select.poll()
-        readable.register(conn.fileno(), select.POLLIN)
-        return bool(readable.poll(0))
-    except (OSError, OperationalError):
-        return True
-
-
-async def _command(conn: AsyncConnection[TupleRow], command: str) -> str | None:
+async def _command(conn: Connection, command: str) -> str | None:
     """Runs BEGIN, COMMIT or ROLLBACK; what PostgreSQL says was done.
 
     psycopg would forget all prepared statements at a rollback, for tables may have been made and taken back. Ours live
@@ -128,7 +118,7 @@ class Tx:
         self.now = now
         self._pool = pool
         self._atomic = atomic
-        self._conn: AsyncConnection[TupleRow] | None = None
+        self._conn: Connection | None = None
 
     def together(self) -> None:
         """All statements of this unit stand or fall together, also where its kind mostly needs one. To be called
@@ -136,7 +126,7 @@ class Tx:
         assert self._conn is None or self._atomic, "the unit has begun"
         self._atomic = True
 
-    async def conn(self) -> AsyncConnection[TupleRow]:
+    async def conn(self) -> Connection:
         """The unit's connection, for COPY, pipelines or a library that wants it."""
         if self._conn is None:
             self._conn = await _living_connection(self._pool)
@@ -158,11 +148,11 @@ class Tx:
 
     async def one_of(self, kind: type[Row], query: str, params: Params = None) -> Row | None:
         """The first row as `kind`, whose fields are named like the columns, or None."""
-        return await (await self._run(query, params, class_row(kind))).fetchone()
+        return await (await self._run(query, params, rows_of(kind, query))).fetchone()  # type: ignore[arg-type]
 
     async def all_of(self, kind: type[Row], query: str, params: Params = None) -> list[Row]:
         """All rows as `kind`."""
-        return await (await self._run(query, params, class_row(kind))).fetchall()
+        return await (await self._run(query, params, rows_of(kind, query))).fetchall()  # type: ignore[arg-type]
 
     async def _run(self, query: str, params: Params, rows: AsyncRowFactory[Row]) -> AsyncCursor[Row]:
         conn = self._conn or await self.conn()
@@ -183,6 +173,23 @@ class Tx:
         """
         await self.execute("SET LOCAL synchronous_commit = off")
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the unit has asked nothing of the database yet."""
+        return self._conn is None
+
+    async def begins(self, query: str, params: Params = None) -> bool:
+        """Whether the unit can begin with this, for instance with a lock that is free.
+
+        If not it has not begun: it waits without a connection, and may be asked again.
+        """
+        assert self.untouched, "the unit has begun"
+        row = await self.one(query, params)
+        if row is not None and row[0]:
+            return True
+        await self.close(None)
+        return False
+
     async def rest(self) -> None:
         """Gives the connection back until the next statement, for a unit that is not atomic and has to wait."""
         assert not self._atomic
@@ -200,12 +207,12 @@ class Tx:
             await self._pool.putconn(conn)
 
 
-async def _commit(conn: AsyncConnection[TupleRow]) -> None:
+async def _commit(conn: Connection) -> None:
     if await _command(conn, "COMMIT") == "ROLLBACK":
         raise InFailedSqlTransaction("an error of a statement was passed over, so that nothing was stored")
 
 
-async def _roll_back(conn: AsyncConnection[TupleRow]) -> None:
+async def _roll_back(conn: Connection) -> None:
     """Never in the way of the error that led here: a connection that cannot roll back is thrown away by the pool."""
     if conn.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
         try:
@@ -214,16 +221,17 @@ async def _roll_back(conn: AsyncConnection[TupleRow]) -> None:
             log.warning("could not roll back", error=" ".join(str(error).split()))
 
 
-@asynccontextmanager
-async def unit(pool: Pool, now: datetime, *, atomic: bool = True) -> AsyncIterator[Tx]:
+class unit:  # noqa: N801 - it is called like a function
     """A unit of work, committed when the block ends well and rolled back when it raises."""
-    tx = Tx(pool, now, atomic)
-    try:
-        yield tx
-    except BaseException as error:
-        await tx.close(error)
-        raise
-    await tx.close(None)
+
+    def __init__(self, pool: Pool, now: datetime, *, atomic: bool = True) -> None:
+        self._tx = Tx(pool, now, atomic)
+
+    async def __aenter__(self) -> Tx:
+        return self._tx
+
+    async def __aexit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        await self._tx.close(error)
 
 
 @asynccontextmanager

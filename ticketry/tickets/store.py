@@ -17,12 +17,13 @@ from ticketry.tickets.rules import number_of
 
 TICKET_COLUMNS = """
     t.workspace_id, t.id, t.number, t.version, t.subject, t.description, t.priority, t.status, t.category, t.contact_id,
-    t.conversation_id, t.assigned_to, u.name AS assigned_name, t.follow_up_of, t.duplicate_of, t.due_date, t.created_at,
+    t.conversation_id, t.assigned_to, u.name AS assigned_name, t.follow_up_of, t.due_date, t.created_at,
     t.updated_at, t.sla_since, t.tags, t.custom_fields, t.metadata, t.resolution_note, t.customer_satisfaction,
-    t.satisfaction_source, t.resolution_time, t.root_cause, t.reopen_count, t.resolved_at, t.closed_at,
+    t.satisfaction_source, t.resolution_time, t.root_cause, t.duplicate_of, t.reopen_count, t.resolved_at, t.closed_at,
     t.sla_policy_id, t.sla_policy_version, t.response_spent, t.resolution_spent, t.response_due_at,
     t.resolution_due_at, t.first_response_at, t.response_completed_at, t.resolution_completed_at, t.response_met,
     t.resolution_met, t.sla_paused, t.next_alarm_at, t.alarms"""
+"""In the order of `Ticket`'s fields: rows then become tickets without their columns being named."""
 TICKET_SOURCE = "tickets t LEFT JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.assigned_to"
 _JSON_COLUMNS = frozenset({"custom_fields", "metadata"})
 _INSERTED = (

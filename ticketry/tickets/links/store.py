@@ -1,7 +1,10 @@
 """Links in SQL. What a ticket is once (`duplicate_of`, `follow_up_of`) it holds itself; related pairs are rows."""
 
+import asyncio
+import random
 from typing import Any
 
+from ticketry.core.errors import Busy
 from ticketry.db.paging import PageIn
 from ticketry.db.pool import Tx
 from ticketry.tickets.links.models import Link, LinkEnd, LinkType
@@ -11,11 +14,25 @@ from ticketry.tickets.store import TICKET_COLUMNS, TICKET_SOURCE
 
 _MOST = 10_000
 """Tickets of one chain; it is never so long, but an error in the data must not make a query endless."""
+_LOCK = "hashtextextended('links/' || %s, 0)"
+PAUSE, TRIES = 0.02, 400
+"""Seconds that one waits between two tries on average, and tries: eight seconds, as for other locks."""
 
 
 async def lock(tx: Tx, workspace_id: str) -> None:
-    """Lets one at a time change links of a workspace, until the transaction ends."""
-    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('links/' || %s, 0))", (workspace_id,))
+    """Lets one at a time change links of a workspace, until the transaction ends.
+
+    Who has done nothing before waits without a connection: however many change links of one workspace at once, others
+    get theirs. Raises `Busy` if it takes too long.
+    """
+    if not tx.untouched:
+        await tx.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", (workspace_id,))
+        return
+    for _ in range(TRIES):
+        if await tx.begins(f"SELECT pg_try_advisory_xact_lock({_LOCK})", (workspace_id,)):
+            return
+        await asyncio.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311 - spreads the tries, guards nothing
+    raise Busy("links_busy", "Links of the workspace are being changed by too many at once; try again")
 
 
 async def hold(tx: Tx, workspace_id: str, ticket_id: str) -> None:
