@@ -67,6 +67,7 @@ async def close_ticket(
 
 
 @router.post("", status_code=201, response_model=One, responses=errors(422, 409))
+@one_statement
 async def create_ticket(actor: Writer, tx: Unit, body: TicketIn) -> Response:
     """Open a ticket."""
     ticket = await service.create(tx, actor, body)

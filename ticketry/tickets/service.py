@@ -73,7 +73,12 @@ async def changing(
 
 
 async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | None = None) -> Ticket:
-    """Opens a ticket. Raises `ValidationFailed` if the contact, the assignee or a file is not there."""
+    """Opens a ticket: it and its facts in one statement.
+
+    Raises `ValidationFailed` if the contact, the assignee or a file is not there.
+    """
+    if body.attachment_ids:
+        tx.together()
     given = body.model_dump(include={"contact_id", "assigned_to"})
     wrong = await _wrong_references(tx, actor, given)
     files = await _files(tx, actor, body, wrong)
