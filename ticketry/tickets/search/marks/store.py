@@ -74,23 +74,25 @@ def _borne(sets: int, *, tagged: bool) -> str:
     return f"SELECT stretch, {bits} AS tickets FROM {joined}"
 
 
-def _near(asked: TicketsAsked) -> str:
-    """Spans in which the page must lie, by when their tickets were created; in other orders it may lie in any.
+def _near(asked: TicketsAsked, held: str, key: str) -> str:
+    """What of `held` (stretches, or spans of those) the page must lie in, by when tickets were created; in other orders
+    that may be any.
 
     Going through them from the place where the page begins, those that hold as many tickets as the page needs tell how
     far it can reach. Unsettled tickets may not count in the end, so that many more are needed.
     """
     if asked.sort_by != "created_at":
-        return "SELECT * FROM held"
+        return f"SELECT * FROM {held}"
     newest = asked.sort_order == "desc"
     first, last, reach = ("latest", "earliest", "min") if newest else ("earliest", "latest", "max")
     before, after = (">=", "<") if newest else ("<=", ">")
     need = f"{asked.offset + asked.per_page + 1} + (SELECT count(*) FROM doubtful)"
-    return f"""SELECT h.* FROM held h, (
+    return f"""WITH b AS MATERIALIZED (  -- once, however the planner joins it
             SELECT {reach}(r.{last}) FILTER (WHERE r.reached - r.n < {need}) AS bound,
                    max(r.reached) >= {need} AS enough
-            FROM (SELECT n, {last}, sum(n) OVER (ORDER BY {first} {asked.sort_order}, span) AS reached
-                  FROM held {f"WHERE {first} {after} %(after)s" if asked.after else ""}) r) b
+            FROM (SELECT n, {last}, sum(n) OVER (ORDER BY {first} {asked.sort_order}, {key}) AS reached
+                  FROM {held} {f"WHERE {first} {after} %(after)s" if asked.after else ""}) r)
+        SELECT h.* FROM {held} h, b
         WHERE (b.enough IS NOT TRUE OR h.{first} {before} b.bound)
             {f"AND h.{last} {after}= %(after)s" if asked.after else ""}"""
 
@@ -124,15 +126,22 @@ async def found(tx: Tx, asked: TicketsAsked, where: Conditions, sought: Sought |
         doubtful AS MATERIALIZED (
             SELECT u.number FROM unsettled u JOIN borne b ON b.stretch = u.number >> 14
             WHERE get_bit(b.tickets, (u.number & 16383)::integer) = 1),
+        stretches AS MATERIALIZED (
+            SELECT b.stretch, b.tickets, bit_count(b.tickets)::integer AS n, s.earliest, s.latest
+            FROM borne b CROSS JOIN LATERAL (
+                SELECT min(s.earliest) AS earliest, max(s.latest) AS latest FROM ticket_spans s
+                WHERE s.workspace_id = %(workspace_id)s AND s.span BETWEEN b.stretch << 4 AND (b.stretch << 4) + 15) s
+            WHERE bit_count(b.tickets) > 0),
+        near_stretches AS MATERIALIZED ({_near(asked, "stretches", "stretch")}),
         parts AS MATERIALIZED (
             SELECT (b.stretch << 4) + q.quarter AS span, p.part
-            FROM borne b CROSS JOIN generate_series(0, 15) AS q (quarter)
+            FROM near_stretches b CROSS JOIN generate_series(0, 15) AS q (quarter)
             CROSS JOIN LATERAL (SELECT substring(b.tickets FROM q.quarter * 1024 + 1 FOR 1024) AS part OFFSET 0) p
             WHERE bit_count(p.part) > 0),
         held AS MATERIALIZED (
             SELECT p.span, s.earliest, s.latest, bit_count(p.part)::integer AS n, p.part
             FROM parts p JOIN ticket_spans s ON s.workspace_id = %(workspace_id)s AND s.span = p.span),
-        near AS MATERIALIZED ({_near(asked)}),
+        near AS MATERIALIZED ({_near(asked, "held", "span")}),
         chosen AS MATERIALIZED (
             SELECT (n.span << 10) + w.word * 64 + b.place AS number
             FROM near n CROSS JOIN generate_series(0, 15) AS w (word)
