@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline.core import _STATIC_PATH
+from starlette.types import ASGIApp
 
 import ticketry
 from ticketry.accounts.guard import count_address
@@ -33,7 +35,7 @@ from ticketry.tickets.comments import api as comments_api
 from ticketry.tickets.links import api as links_api
 from ticketry.tickets.promises import api as promises_api
 from ticketry.transfer import api as transfer_api
-from ticketry.web import health, problems
+from ticketry.web import health
 from ticketry.web.middleware import Edge
 from ticketry.web.resources import make_resources
 from ticketry.webhooks.deliveries import api as deliveries_api
@@ -72,6 +74,14 @@ ROUTERS = (
 )
 
 
+class App(FastAPI):
+    """FastAPI with the edge as its only layer: what it puts around the routes itself does again what the edge does."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The edge and the routes. The layer between them is for those that are not guarded: FastAPI's own."""
+        return Edge(AsyncExitStackMiddleware(self.router), self.state.resources, on_stray=count_address)
+
+
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     """The application. `settings.database_url` names a migrated database."""
     house = make_resources(settings, clock)
@@ -87,7 +97,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
             _calm_collector()
             yield
 
-    app = FastAPI(
+    app = App(
         title="Ticketry",
         version=ticketry.__version__,
         description=DESCRIPTION,
@@ -101,11 +111,9 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     house.figures.append(waiting_mail)
     house.figures.append(backlog)
     house.figures.append(waiting_events)
-    problems.install(app, on_stray=count_address)
     for router in (*ROUTERS, health.router):
         app.router.routes += router.routes  # included, each would be looked through twice for every request
     _add_docs(app)
-    app.add_middleware(Edge, resources=house)
     return app
 
 

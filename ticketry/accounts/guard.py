@@ -2,7 +2,8 @@
 
 `GuardedRoute` is the route class of every API router. It keeps the published order of checks: 401, 429, 403, then
 413/415/400, and only then what FastAPI does (422) and what the use case finds (404, 412, 409). It opens the unit of
-work and commits it before a byte of the answer is sent, so what was answered is stored.
+work and commits it before a byte of the answer is sent, so what was answered is stored. Endpoints answer with a
+`Response`: their models are for the documentation.
 """
 
 import inspect
@@ -15,6 +16,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.routing import Match
+from starlette.types import Receive, Send
 from starlette.types import Scope as Asked
 
 from ticketry.accounts.keys import service as keys
@@ -25,6 +27,7 @@ from ticketry.core.actor import Actor
 from ticketry.core.errors import AuthenticationError, PermissionDenied, RateLimited
 from ticketry.db.pool import Tx, unit
 from ticketry.web import body, limits
+from ticketry.web.arguments import arguments_of
 from ticketry.web.idempotency import IDEMPOTENCY_HEADER, Claim, once
 from ticketry.web.limits import Allowance
 from ticketry.web.resources import Resources, resources
@@ -37,7 +40,7 @@ CACHE_SIZE = 10_000
 class _Caller(HTTPBearer):
     """Gives an endpoint the actor that `admit` let in, and OpenAPI the way to show a key."""
 
-    async def __call__(self, request: Request) -> Actor:  # type: ignore[override]
+    def __call__(self, request: Request) -> Actor:  # type: ignore[override]
         found: Actor = request.state.actor
         return found
 
@@ -45,7 +48,7 @@ class _Caller(HTTPBearer):
 _caller = _Caller(scheme_name="apiKey", description="An API key, `sk_live_…` or `sk_test_…`.")
 
 
-async def _unit(request: Request) -> Tx:
+def _unit(request: Request) -> Tx:
     found: Tx = request.state.tx
     return found
 
@@ -170,6 +173,7 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, *args: Any, **options: Any) -> None:
         super().__init__(path, *args, **options)
+        self.app = self._answer
         self.has_places = "{" in path
         if not self.has_places:
             self.words.add(path)
@@ -180,8 +184,22 @@ class GuardedRoute(APIRoute):
             return Match.NONE, {}
         return super().matches(scope)
 
+    async def _answer(self, scope: Asked, receive: Receive, send: Send) -> None:
+        """The route as an application. Errors are for the edge."""
+        answer = await self.handler(Request(scope, receive, send))
+        await answer(scope, receive, send)
+
+    def _endpoint_called(self) -> Callable[[Request], Awaitable[Response]]:
+        endpoint, arguments = self.endpoint, arguments_of(self.dependant)
+
+        async def called(request: Request) -> Response:
+            answer: Response = await endpoint(**await arguments(request))
+            return answer
+
+        return called
+
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        inner = super().get_route_handler()
+        inner = self._endpoint_called()
         scope = scope_of(self.endpoint)
         if scope is None:
             raise TypeError(f"{self.endpoint.__name__} names no scope: every route is guarded")
@@ -219,4 +237,5 @@ class GuardedRoute(APIRoute):
                 house.news.written.set()
             return answer
 
+        self.handler = handle
         return handle

@@ -11,6 +11,10 @@ from ticketry.db.sql import assignments
 
 _COLUMNS = "id, name, email, phone, company, external_id, tags, created_at, updated_at, erased_at"
 
+LIVES = """EXISTS (SELECT FROM contacts WHERE workspace_id = %(workspace_id)s AND id = %(contact_id)s
+    AND erased_at IS NULL)"""
+"""Whether `check_exists` finds nothing wrong with a contact, for statements that ask more than that."""
+
 
 async def get(tx: Tx, workspace_id: str, contact_id: str) -> Contact | None:
     """One contact."""

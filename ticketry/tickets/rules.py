@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -63,6 +64,7 @@ _STATUS_EVENTS: dict[Status, EventType] = {
 _COLUMNS = tuple(
     f.name for f in fields(Ticket) if f.name not in {"workspace_id", "id", "number", "version", "assigned_name"}
 )
+_COLUMNS_OF, _HISTORY_OF = attrgetter(*_COLUMNS), attrgetter(*_HISTORY_FIELDS)
 
 
 def allowed_from(status: Status) -> tuple[Status, ...]:
@@ -285,15 +287,17 @@ def resolution(closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Re
 
 def columns_changed(old: Ticket, new: Ticket) -> dict[str, Any]:
     """The columns whose value differs."""
-    return {name: value for name in _COLUMNS if not same(value := getattr(new, name), getattr(old, name))}
+    triples = zip(_COLUMNS, _COLUMNS_OF(old), _COLUMNS_OF(new), strict=True)
+    return {name: after for name, before, after in triples if after is not before and not same(after, before)}
 
 
 def history(old: Ticket, new: Ticket) -> dict[str, dict[str, Any]]:
     """`{"field": {"from", "to"}}` of what people would call a change."""
+    triples = zip(_HISTORY_FIELDS, _HISTORY_OF(old), _HISTORY_OF(new), strict=True)
     return {
         name: {"from": before, "to": after}
-        for name in _HISTORY_FIELDS
-        if not same(before := getattr(old, name), after := getattr(new, name))
+        for name, before, after in triples
+        if after is not before and not same(before, after)
     }
 
 

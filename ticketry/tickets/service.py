@@ -1,7 +1,6 @@
 """Use cases of tickets. Every way to open, close or reopen one (a call, a rule, a timer) is a function here."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -79,16 +78,10 @@ async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | No
     """
     if body.attachment_ids:
         tx.together()
-    given = body.model_dump(include={"contact_id", "assigned_to"})
-    wrong = await _wrong_references(tx, actor, given)
-    files = await _files(tx, actor, body, wrong)
-    if wrong:
-        raise ValidationFailed(*wrong)
-    number = await store.next_number(tx, actor.workspace_id)
+    files, opening = await _begin(tx, actor, body)
     traits = Traits(body.category, body.tags or [], body.contact_id, body.priority or 3)
-    policy = await policies.chosen(tx, actor.workspace_id, traits)
-    ticket = _opened(tx, actor, body, policy, number=number, follow_up_of=follow_up_of)
-    ticket = replace(ticket, assigned_name=given["assigned_name"])
+    policy = await policies.chosen(tx, actor.workspace_id, opening.policies, traits)
+    ticket = _opened(tx, actor, body, policy, opening, follow_up_of=follow_up_of)
     as_json = rules.as_json(ticket, tx.now)
     shown = [one.item() for one in files]
     facts = [events.fact("ticket.created", actor, ticket.id, tx.now, as_json, changes={}, attachments=shown)]
@@ -99,6 +92,20 @@ async def create(tx: Tx, actor: Actor, body: TicketIn, *, follow_up_of: str | No
     await store.insert(tx, ticket, facts)
     await attachments.attach(tx, actor.workspace_id, files, ticket_id=ticket.id, contact_id=_customer(actor))
     return ticket
+
+
+async def _begin(tx: Tx, actor: Actor, body: TicketIn) -> tuple[list[Attachment], store.Opening]:
+    """The files of a new ticket and what it begins with; everything that is wrong is named at once."""
+    wrong: list[dict[str, str]] = []
+    files = await _files(tx, actor, body, wrong)
+    if not wrong:
+        opening = await store.opening(tx, actor.workspace_id, body.contact_id, body.assigned_to)
+        if opening.number is not None:
+            return files, opening
+    wrong = await _wrong_references(tx, actor, body.model_dump(include={"contact_id", "assigned_to"})) + wrong
+    if wrong:
+        raise ValidationFailed(*wrong)
+    raise Busy("ticket_busy", "The contact or the assignee is being changed at this moment; try again")
 
 
 async def _files(tx: Tx, actor: Actor, body: TicketIn, wrong: list[dict[str, str]]) -> list[Attachment]:
@@ -116,7 +123,10 @@ def _customer(actor: Actor) -> str | None:
     return actor.id if actor.type == "contact" else None
 
 
-def _opened(tx: Tx, actor: Actor, body: TicketIn, policy: Policy, *, number: int, follow_up_of: str | None) -> Ticket:
+def _opened(
+    tx: Tx, actor: Actor, body: TicketIn, policy: Policy, opening: store.Opening, *, follow_up_of: str | None
+) -> Ticket:
+    assert opening.number is not None
     priority = body.priority or 3
     status = body.status or "new"
     if status == "new" and body.assigned_to is not None:
@@ -126,11 +136,11 @@ def _opened(tx: Tx, actor: Actor, body: TicketIn, policy: Policy, *, number: int
     return Ticket(
         workspace_id=actor.workspace_id,
         id=mint("ticket"),
-        number=number,
+        number=opening.number,
         version=1,
         priority=priority,
         status=status,
-        assigned_name=None,
+        assigned_name=opening.assigned_name,
         follow_up_of=follow_up_of,
         created_at=tx.now,
         updated_at=tx.now,

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from ticketry.accounts.users.store import WORKS_AS
+from ticketry.contacts.store import LIVES
 from ticketry.db.paging import PageIn
 from ticketry.db.pool import Tx
 from ticketry.db.sql import assignments
 from ticketry.events.models import NewEvent
 from ticketry.events.store import insertion
+from ticketry.sla.policies.store import TRIED
 from ticketry.tickets.comments.models import Comment
 from ticketry.tickets.models import Resolution, ResolutionActor, ResolutionSla, Ticket
 from ticketry.tickets.rules import number_of
@@ -67,11 +70,26 @@ def _adapted(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: Jsonb(value) if name in _JSON_COLUMNS else value for name, value in values.items()}
 
 
-async def next_number(tx: Tx, workspace_id: str) -> int:
-    """The workspace's next ticket number; a number taken is never given again."""
-    row = await tx.one("SELECT nextval(format('numbers.%%I', %s::text)::regclass)", (workspace_id,))
+class Opening(NamedTuple):
+    """What a new ticket begins with: its number, its assignee's name, and the policies that are tried for it."""
+
+    number: int | None
+    assigned_name: str | None
+    policies: list[str]
+
+
+async def opening(tx: Tx, workspace_id: str, contact_id: str | None, assigned_to: str | None) -> Opening:
+    """Takes the workspace's next number, which is never given again; none unless the contact is there and the assignee
+    works here."""
+    row = await tx.one(
+        f"""SELECT CASE WHEN (%(contact_id)s::text IS NULL OR {LIVES})
+                        AND (%(assigned_to)s::text IS NULL OR {WORKS_AS} IS NOT NULL)
+                   THEN nextval(format('numbers.%%I', %(workspace_id)s::text)::regclass) END,
+                {WORKS_AS}, {TRIED}""",
+        {"workspace_id": workspace_id, "contact_id": contact_id, "assigned_to": assigned_to},
+    )
     assert row is not None
-    return int(row[0])
+    return Opening(*row)
 
 
 async def insert(tx: Tx, ticket: Ticket, events: Sequence[NewEvent]) -> None:

@@ -1,17 +1,21 @@
-"""The outermost layer: request ids, the headers of every answer, figures for /metrics, and the last catch."""
+"""The outermost layer: request ids, the headers of every answer, figures for /metrics, and errors as answers."""
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 import structlog
+from fastapi import Request
+from fastapi.responses import Response
 from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ticketry.core.errors import TicketryError
 from ticketry.core.ids import mint
 from ticketry.web.limits import Rate, unlimited
-from ticketry.web.problems import crash_problem
+from ticketry.web.problems import crash_problem, is_stray, problem_of, render
 from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
@@ -49,11 +53,15 @@ def _figures(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 class Edge:
-    """Wraps the whole application; pure ASGI, so that it costs little on every request."""
+    """Wraps the whole application; pure ASGI, so that it costs little on every request.
 
-    def __init__(self, app: ASGIApp, resources: Resources) -> None:
+    `on_stray` counts a request for a path that is not there; it may refuse it.
+    """
+
+    def __init__(self, app: ASGIApp, resources: Resources, on_stray: Callable[[Request], Awaitable[None]]) -> None:
         self.app = app
         self.resources = resources
+        self.on_stray = on_stray
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,7 +70,7 @@ class Edge:
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(scope)
         started = time.perf_counter()
-        status = 500
+        status: int | None = None
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -75,13 +83,27 @@ class Edge:
             await self.app(scope, receive, answer)
         except ClientDisconnect:
             log.info("client hung up", request_id=state["request_id"], path=scope["path"])
-        except Exception:
-            log.exception("request failed", request_id=state["request_id"], path=scope["path"])
-            if status != 500:
+        except Exception as error:
+            if status is not None:  # too late for another answer: the connection is cut
+                log.exception("request failed", request_id=state["request_id"], path=scope["path"])
                 raise
-            await crash_problem(state["request_id"])(scope, receive, answer)
+            problem = await self._problem(Request(scope, receive), error)
+            await problem(scope, receive, answer)
         finally:
-            self._measure(scope, status, time.perf_counter() - started)
+            self._measure(scope, 500 if status is None else status, time.perf_counter() - started)
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        """The answer that tells of an error."""
+        try:
+            if is_stray(error):
+                await self.on_stray(request)
+        except TicketryError as refusal:
+            return render(refusal)
+        problem = problem_of(request, error)
+        if problem is None:
+            log.error("request failed", request_id=request.state.request_id, path=request.url.path, exc_info=error)
+            return crash_problem(request.state.request_id)
+        return problem
 
     def _add_headers(self, message: Message, state: dict[str, object]) -> None:
         rate = state.get("rate")

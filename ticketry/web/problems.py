@@ -1,11 +1,11 @@
 """Errors as answers: the one place where an error gets its status and its JSON."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from psycopg_pool import PoolTimeout
@@ -168,6 +168,11 @@ def unavailable() -> TicketryError:
     return TicketryError("database_unavailable", "The database cannot be reached at the moment", retry_after=2)
 
 
+def is_stray(error: Exception) -> bool:
+    """Whether the request was for a path or a method that is not there."""
+    return isinstance(error, HTTPException) and error.status_code in _PLAIN_CODES
+
+
 def problem_of(request: Request, error: Exception) -> Response | None:
     """The answer to an error that is not a fault of ours, else None."""
     if isinstance(error, TicketryError):
@@ -183,22 +188,3 @@ def problem_of(request: Request, error: Exception) -> Response | None:
         log.error("database unavailable", error=str(error))
         return render(unavailable())
     return None
-
-
-def install(app: FastAPI, on_stray: Callable[[Request], Awaitable[None]]) -> None:
-    """Makes every error of `app` answer in our shape. `on_stray` counts requests for paths that are not there."""
-
-    async def handle(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and error.status_code in _PLAIN_CODES:
-            try:
-                await on_stray(request)
-            except TicketryError as refusal:
-                return render(refusal)
-        answer = problem_of(request, error)
-        if answer is None:
-            raise error
-        return answer
-
-    kinds = (TicketryError, RequestValidationError, HTTPException, PoolTimeout)
-    for kind in (*kinds, psycopg.OperationalError, psycopg.InterfaceError):
-        app.add_exception_handler(kind, handle)

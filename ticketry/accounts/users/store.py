@@ -11,6 +11,9 @@ from ticketry.db.sql import assignments
 
 _COLUMNS = "id, name, email, role, active, created_at"
 
+WORKS_AS = "(SELECT name FROM users WHERE workspace_id = %(workspace_id)s AND id = %(assigned_to)s AND active)"
+"""The name of a user with whom `check_assignable` finds nothing wrong, for statements that ask more than that."""
+
 
 async def get(tx: Tx, workspace_id: str, user_id: str) -> User | None:
     """One user."""

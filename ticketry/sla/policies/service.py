@@ -194,9 +194,14 @@ async def _next_version(tx: Tx, workspace_id: str, stored: StoredPolicy) -> Stor
     return new
 
 
-async def chosen(tx: Tx, workspace_id: str, ticket: Traits) -> Policy:
-    """The policy that a new ticket gets."""
-    return rules.choose(await store.current(tx, workspace_id), ticket).policy
+async def chosen(tx: Tx, workspace_id: str, tried: list[str], ticket: Traits) -> Policy:
+    """The policy that a new ticket gets: the first of those that are `tried` (see the store) that is for it."""
+    for one in tried:
+        version, _, policy_id = one.partition(" ")
+        stored = await version_of(tx, workspace_id, policy_id, int(version))
+        if rules.matches(stored.conditions, ticket):
+            return stored.policy
+    raise AssertionError("the default policy is active and for all tickets")
 
 
 async def version_of(tx: Tx, workspace_id: str, policy_id: str, version: int) -> StoredPolicy:

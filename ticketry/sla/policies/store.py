@@ -16,6 +16,10 @@ _POLICY = """SELECT p.id, v.version, p.position, p.active, p.created_at, p.updat
         v.time_zone, v.country, v.closed_days
     FROM sla_policies p JOIN sla_policy_versions v ON v.workspace_id = p.workspace_id AND v.policy_id = p.id"""
 
+TRIED = """ARRAY(SELECT version || ' ' || id FROM sla_policies
+    WHERE workspace_id = %(workspace_id)s AND active ORDER BY position, id)"""
+"""The policies that a new ticket may get, in the order in which they are tried: version and id."""
+
 
 async def lock(tx: Tx, workspace_id: str) -> None:
     """One at a time changes a workspace's calendars and policies: a version holds a copy of a calendar."""

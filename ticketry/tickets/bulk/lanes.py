@@ -27,8 +27,8 @@ from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
 
-LANES = 4
-"""Operations of one request that are done at a time: more would wait for the process, not for the database."""
+LANES = 6
+"""Operations of one request that are done at a time: all that `Resources.lanes` has for them."""
 PATIENCE = 30
 """Seconds after which no further operation is begun."""
 
