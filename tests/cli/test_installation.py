@@ -143,3 +143,14 @@ def test_a_small_demo_still_shows_every_state(database_url: str) -> None:
         newest = "SELECT id FROM workspaces WHERE name = 'Demo' ORDER BY created_at DESC, id DESC LIMIT 1"
         states = conn.execute(f"SELECT status FROM tickets WHERE workspace_id = ({newest})").fetchall()  # type: ignore[arg-type]
     assert len({row[0] for row in states}) == 8
+
+
+@pytest.mark.parametrize(("state", "told"), [("1\n", "docs/operations.md"), ("0\n", "one group for all")])
+def test_doctor_tells_of_a_scheduler_that_makes_waits_longer(
+    state: str, told: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "autogroup").write_text(state)
+    monkeypatch.setattr("ticketry.commands.doctor.AUTOGROUP", folder / "autogroup")
+    seen = findings(run("doctor", "--data-dir", str(folder / "data")), 1)
+    assert seen["Scheduler"][0] == "ok"
+    assert told in seen["Scheduler"][1]

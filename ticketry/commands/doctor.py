@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import typer
@@ -26,6 +27,7 @@ from ticketry.settings import Settings
 LEAST_VERSION = 16  # of PostgreSQL
 MOST_SKEW = 5.0  # seconds between this machine's clock and the database's
 LEAST_DISK = 1_000_000_000  # bytes free
+AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")  # of Linux
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def run(settings: Settings) -> None:
     findings = [Finding("Ticketry", True, f"version {ticketry.__version__}, Python {sys.version.split()[0]}")]
     findings += _of_disk(settings)
     findings += _of_database(settings)
+    findings += _of_scheduler(settings)
     findings.append(_of_files(settings))
     _show(findings)
     if not all(finding.well for finding in findings):
@@ -68,6 +71,13 @@ def _of_disk(settings: Settings) -> Iterator[Finding]:
     yield Finding("Free disk", free >= LEAST_DISK, f"{free / 1e9:.1f} GB for {folder}")
     if not os.access(there, os.W_OK):
         yield Finding("Data folder", False, f"{there} cannot be written to")
+
+
+def _of_scheduler(settings: Settings) -> Iterator[Finding]:
+    """A hint, nothing wrong: with it single statements of a busy embedded database stand still for a while."""
+    if settings.database_url is None and AUTOGROUP.exists():
+        hint = "groups sessions: under load waits are longer, see docs/operations.md"
+        yield Finding("Scheduler", True, hint if AUTOGROUP.read_text().strip() == "1" else "one group for all")
 
 
 def _of_files(settings: Settings) -> Finding:
