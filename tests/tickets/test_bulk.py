@@ -12,7 +12,7 @@ from conftest import House
 from kit import BODY_LIMIT, JSON, close, complete_ticket, forbidden, get, listed, problem, raw, stored, wrong_fields
 
 from ticketry.db.pool import Tx, make_pool
-from ticketry.tickets import service
+from ticketry.tickets import service, store
 from ticketry.tickets.bulk import lanes
 from ticketry.web import idempotency
 
@@ -291,6 +291,47 @@ def test_a_ticket_that_others_hold_is_busy_and_what_follows_on_it_waits(
     assert results(again)[1] == done
     assert "idempotent-replayed" not in again.headers
     assert [len(listed(house, ticket, "resolutions")) for ticket in (held, free)] == [1, 1]
+
+
+def twice_each(house: House, count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Tickets, more than are read at once, and operations on each of them, far apart."""
+    tickets = [house.ticket() for _ in range(count)]
+    first = [op("update", ticket, {"priority": 1}) for ticket in tickets]
+    return tickets, [*first, *(op("close", ticket, {"root_cause": "user_error"}) for ticket in reversed(tickets))]
+
+
+def test_tickets_are_read_in_pieces(house: House) -> None:
+    tickets, operations = twice_each(house, 2 * lanes.READ_AT_ONCE + 5)
+    found = results(send(house, *operations))
+    assert {result["status"] for result in found} == {200}
+    assert [result["data"]["id"] for result in found[len(tickets) :]] == [ticket["id"] for ticket in reversed(tickets)]
+    for ticket in tickets:
+        now = get(house, ticket)
+        assert (now["status"], now["priority"], now["root_cause"]) == ("closed", 1, "user_error")
+
+
+def test_called_by_id_and_by_number_it_is_one_ticket(house: House) -> None:
+    tickets, operations = twice_each(house, lanes.READ_AT_ONCE + 5)
+    for operation, ticket in zip(operations, tickets, strict=False):
+        operation["ticket_id"] = ticket["number"]
+    assert {result["status"] for result in results(send(house, *operations))} == {200}
+    assert {get(house, ticket)["priority"] for ticket in tickets} == {1}
+
+
+def test_a_piece_that_cannot_be_read_at_once_is_read_one_by_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    tickets, operations = twice_each(house, lanes.READ_AT_ONCE + 5)
+    several, calls = store.several, []
+
+    async def tired(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise psycopg.errors.QueryCanceled
+        return await several(*given)
+
+    monkeypatch.setattr(store, "several", tired)
+    assert {result["status"] for result in results(send(house, *operations))} == {200}
+    assert len(calls) == 2
+    assert {get(house, ticket)["status"] for ticket in tickets} == {"closed"}
 
 
 def test_a_fault_of_ours_is_one_result(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

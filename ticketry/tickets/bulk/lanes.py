@@ -5,8 +5,7 @@ It is a part of the edge, as `accounts/guard.py` is: it opens the units and turn
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -21,6 +20,7 @@ from ticketry.tickets import store
 from ticketry.tickets.bulk import service
 from ticketry.tickets.bulk.models import Operation
 from ticketry.tickets.models import Ticket
+from ticketry.tickets.rules import number_of
 from ticketry.web.idempotency import Parts
 from ticketry.web.problems import crash, unavailable
 from ticketry.web.resources import Resources
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 LANES = 6
 """Operations of one request that are done at a time: all that `Resources.lanes` has for them."""
+READ_AT_ONCE = 20
+"""Tickets that are read by one statement: the first operations begin while the rest is still read."""
 PATIENCE = 30
 """Seconds after which no further operation is begun."""
 
@@ -74,22 +76,57 @@ class Run:
         return bodies
 
     async def _do(self, missing: list[int], bodies: dict[int, StrictModel]) -> None:
-        names = list(dict.fromkeys(self.operations[n].ticket_id for n in missing))
-        async with self.house.lanes, unit(self.house.pool, self.house.clock(), atomic=False) as tx:
-            read = await store.several(tx, self.actor.workspace_id, names)
-        by_ticket: dict[str, list[int]] = {}
-        for n in missing:
-            name = self.operations[n].ticket_id
-            by_ticket.setdefault(read[name].id if name in read else name, []).append(n)
-        waiting, self.end = deque(by_ticket.values()), time.monotonic() + PATIENCE
+        """Reads the tickets, and works on those that are read while others still are."""
+        first, *later = self._batches(missing)
+        read = await self._read(first)
+        waiting: asyncio.Queue[list[int] | None] = asyncio.Queue()
+        self.end = time.monotonic() + PATIENCE
 
         async def lane() -> None:
-            while waiting:
-                await self._in_order(waiting.popleft(), bodies, read)
+            while (numbers := await waiting.get()) is not None:
+                await self._in_order(numbers, bodies, read)
 
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(min(LANES, len(waiting))):
+            for _ in range(LANES):
                 lanes.create_task(lane())
+            for batch in (first, *later):
+                if batch is not first:
+                    read |= await self._read_ahead(batch)
+                for numbers in self._by_ticket(batch, read):
+                    waiting.put_nowait(numbers)
+            for _ in range(LANES):
+                waiting.put_nowait(None)
+
+    def _batches(self, missing: list[int]) -> list[list[int]]:
+        """The operations in pieces that are read at once, all those on one ticket in one piece."""
+        names = list(dict.fromkeys(self.operations[n].ticket_id for n in missing))
+        # One ticket may have been called by its id and by its number: only reading all of them tells.
+        size = READ_AT_ONCE if all(number_of(name) is None for name in names) else len(names)
+        pieces = {name: place // size for place, name in enumerate(names)}
+        batches: dict[int, list[int]] = {}
+        for n in missing:
+            batches.setdefault(pieces[self.operations[n].ticket_id], []).append(n)
+        return list(batches.values())
+
+    async def _read(self, batch: list[int]) -> dict[str, Ticket]:
+        names = list(dict.fromkeys(self.operations[n].ticket_id for n in batch))
+        async with self.house.lanes, unit(self.house.pool, self.house.clock(), atomic=False) as tx:
+            return await store.several(tx, self.actor.workspace_id, names)
+
+    async def _read_ahead(self, batch: list[int]) -> dict[str, Ticket]:
+        """The tickets of a further batch; none if they cannot be read: each operation then reads its own, or fails."""
+        try:
+            return await self._read(batch)
+        except Exception as error:
+            self._passing(error)
+            return {}
+
+    def _by_ticket(self, batch: list[int], read: dict[str, Ticket]) -> Iterable[list[int]]:
+        by_ticket: dict[str, list[int]] = {}
+        for n in batch:
+            name = self.operations[n].ticket_id
+            by_ticket.setdefault(read[name].id if name in read else name, []).append(n)
+        return by_ticket.values()
 
     async def _in_order(self, numbers: list[int], bodies: dict[int, StrictModel], read: dict[str, Ticket]) -> None:
         """The operations on one ticket. What a retry would do after a later one is not passed over."""
