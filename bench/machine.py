@@ -23,14 +23,22 @@ def _commit() -> str:
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
+def _autogroup() -> str:
+    """Whether the kernel groups sessions, which makes waits of a busy database longer (see docs/operations.md)."""
+    with suppress(OSError):
+        state = Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip()
+        return f" (autogroup {'on' if state == '1' else 'off'})"
+    return ""
+
+
 def described(postgres: str, wrk: str) -> str:
     """CPU, cores, memory, kernel and versions, in a line."""
     gigabytes = int(_first("/proc/meminfo", r"MemTotal:\s+(\d+)")) / 1024 / 1024
     processor = _first("/proc/cpuinfo", r"model name\s*: (.*)")
     return (
         f"{processor}, {len(os.sched_getaffinity(0))} cores, {gigabytes:.0f} GB, "
-        f"Linux {platform.release()}, Python {platform.python_version()}, PostgreSQL {postgres}, wrk {wrk}, "
-        f"Ticketry {ticketry.__version__} ({_commit()})"
+        f"Linux {platform.release()}{_autogroup()}, Python {platform.python_version()}, PostgreSQL {postgres}, "
+        f"wrk {wrk}, Ticketry {ticketry.__version__} ({_commit()})"
     )
 
 
