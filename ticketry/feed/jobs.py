@@ -37,5 +37,6 @@ async def relay(house: Resources, subscribers: Sequence[Subscriber]) -> None:
             await asyncio.sleep(GATHER)
             continue
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(house.news.written.wait(), LOOK)
+            async with asyncio.timeout(LOOK):  # wait_for may swallow a cancellation
+                await house.news.written.wait()
         await asyncio.sleep(GATHER)

@@ -36,7 +36,8 @@ class News:
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(heard.wait(), min(seconds, LOOK_ANYWAY if self._listens else LOOK))
+            async with asyncio.timeout(min(seconds, LOOK_ANYWAY if self._listens else LOOK)):
+                await heard.wait()
 
     async def _listen(self) -> None:
         try:

@@ -136,7 +136,8 @@ class Dispatcher:
         if now - self._news_at < STAYS_HOT:
             look = LOOK_SOON if now - self._news_at < 5 * LOOK else LOOK
         try:
-            await asyncio.wait_for(self._woken.wait(), look)
+            async with asyncio.timeout(look):  # wait_for may swallow a cancellation
+                await self._woken.wait()
             await asyncio.sleep(GATHER)
         except TimeoutError:
             pass
