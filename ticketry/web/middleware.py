@@ -12,10 +12,9 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketry.core.errors import TicketryError
 from ticketry.core.ids import mint
 from ticketry.web.limits import Rate, unlimited
-from ticketry.web.problems import crash_problem, is_stray, problem_of, render
+from ticketry.web.problems import crash_problem, is_stray, problem_of
 from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
@@ -94,11 +93,11 @@ class Edge:
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         """The answer that tells of an error."""
-        try:
-            if is_stray(error):
+        if is_stray(error):
+            try:
                 await self.on_stray(request)
-        except TicketryError as refusal:
-            return render(refusal)
+            except Exception as another:  # a refusal, or the database is gone: both have answers
+                error = another
         problem = problem_of(request, error)
         if problem is None:
             log.error("request failed", request_id=request.state.request_id, path=request.url.path, exc_info=error)

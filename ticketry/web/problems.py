@@ -6,7 +6,6 @@ from typing import Any
 import psycopg
 import structlog
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
@@ -177,8 +176,6 @@ def problem_of(request: Request, error: Exception) -> Response | None:
     """The answer to an error that is not a fault of ours, else None."""
     if isinstance(error, TicketryError):
         return render(error)
-    if isinstance(error, RequestValidationError):
-        return render(validation_failed(list(error.errors())))
     if isinstance(error, HTTPException):
         return http_problem(request, error)
     if isinstance(error, GAVE_UP):
