@@ -11,6 +11,7 @@ import httpx
 import pytest
 from conftest import START, House, serve
 from kit import problem
+from psycopg_pool import PoolTimeout
 
 from ticketry.web import limits
 
@@ -188,6 +189,16 @@ def test_callers_without_a_key_are_counted_by_address(house: House) -> None:
         assert told(known)[:2] == (UNLIMITED, UNLIMITED)
         house.clock.advance(minutes=1)
         assert nobody.get("/v1/tickets/x").status_code == 401
+
+
+def test_who_cannot_be_counted_has_an_answer_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*given: Any) -> limits.Rate:
+        raise PoolTimeout("no connection")
+
+    with another_server(house, address_limit=3) as url, httpx.Client(base_url=url, timeout=30) as nobody:
+        monkeypatch.setattr(limits, "count", gone)
+        for path in ("/nowhere", "/v1/tickets/x"):
+            problem(nobody.get(path), 503, "api_error", "database_unavailable")
 
 
 def test_the_purge_forgets_windows_that_ended_and_no_other(house: House) -> None:

@@ -104,9 +104,7 @@ def _field_name(location: tuple[int | str, ...]) -> str:
 
 
 def validation_failed(errors: list[Any]) -> TicketryError:
-    """Pydantic's errors in our words; a body that is no JSON at all is another error."""
-    if any(error["type"] == "json_invalid" for error in errors):
-        return malformed_json()
+    """Pydantic's errors in our words."""
     shown = errors[:MOST_ERRORS]
     fields = [field_error(_field_name(tuple(error["loc"])), error["type"], error["msg"]) for error in shown]
     return ValidationFailed(*fields)
