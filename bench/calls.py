@@ -51,7 +51,7 @@ class Desk:
     def create(self, connections: int, seconds: float) -> Load:
         """Tickets with a contact, tags and forty words."""
         writer = Writer(self.rng.randrange(1000))
-        bodies = [json.dumps(self._ticket(writer)) for _ in range(200)]
+        bodies = [json.dumps(self._ticket(writer)) for _ in range(2_000)]
         line = "request = function() return wrk.format(nil, '/v1/tickets', nil, body()) end\n"
         script = wrk.head("POST", self.house.key) + wrk.rotating("body", bodies) + line
         return wrk.run(self.served, script, connections, seconds)
@@ -132,8 +132,9 @@ def _measure_alone(session: Session, desk: Desk, slice_: float) -> Found:
 
 
 def _measure_working(session: Session, desk: Desk, slice_: float) -> Found:
-    """Closes, while the same process also does the background work that they call for."""
+    """Closes, while the same process also does the background work that they call for, and none that waited before."""
     found = Found()
+    desk.house.wait_for_worker()
     for _ in session.progress.track(range(ROUNDS), description="close, with background work"):
         found.add("close", 16, desk.close(16, slice_))
     found.memory = desk.served.memory()

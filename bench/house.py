@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,14 @@ from ticketry.tickets.search.store import fold_counts
 
 CHUNK = 5_000
 BYTES_A_TICKET = 8_000
+PATIENCE = 300
+"""Seconds that a worker has for what it was left."""
+_LEFT = """
+    SELECT EXISTS (SELECT FROM ticket_mark_changes) OR EXISTS (SELECT FROM ticket_count_changes) OR EXISTS (
+        SELECT FROM (SELECT workspace_id, transaction_id, position FROM events WHERE workspace_id = %s
+                     ORDER BY transaction_id DESC, position DESC LIMIT 1) AS e
+        LEFT JOIN feed_cursors c USING (workspace_id)
+        WHERE c.workspace_id IS NULL OR (e.transaction_id, e.position) > (c.transaction_id, c.position))"""
 
 
 @dataclass
@@ -52,6 +61,15 @@ class House:
             row = conn.execute(query, params).fetchone()
         assert row is not None, query
         return row
+
+    def wait_for_worker(self) -> None:
+        """Until a running server's worker has done all that earlier changes left to it. SystemExit if it does not."""
+        end = time.monotonic() + PATIENCE
+        with self.database() as conn:
+            while conn.execute(_LEFT, (self.workspace_id,)).fetchone() != (False,):
+                if time.monotonic() > end:
+                    raise SystemExit(f"the worker still has work after {PATIENCE} s")
+                time.sleep(0.5)
 
     def add(self, count: int, title: str, *, all_open: bool = False) -> int:
         """Adds tickets; the number of the first, the others follow. Then the house is tidied up."""

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.abc import AdaptContext, Buffer, DumperKey
 from psycopg.adapt import Dumper, PyFormat, Transformer
 from psycopg.pq import Format
+from psycopg.types.json import set_json_loads
 from psycopg.types.numeric import (
     Int4Dumper,
     Int8,
@@ -18,6 +19,7 @@ from psycopg.types.numeric import (
     IntNumericBinaryDumper,
     IntNumericDumper,
 )
+from pydantic_core import from_json
 
 from ticketry.db.sql import Compiled
 
@@ -69,10 +71,11 @@ class _Integer(_IntegerInText):
 
 
 def register(context: AdaptContext) -> None:
-    """Statements of this connection take values as `bound` gives them."""
+    """Statements of this connection take values as `bound` gives them; JSON is read by pydantic, which is quicker."""
     for dumper in (_IntegerInText, _Integer):
         context.adapters.register_dumper(int, dumper)
     context.adapters.register_dumper(Untold, _UntoldDumper)
+    set_json_loads(from_json, context)
 
 
 def bound(context: AdaptContext, query: Compiled, params: Mapping[str, Any] | Sequence[Any]) -> list[Any]:

@@ -94,6 +94,9 @@ class Share:
         self._patience = patience
 
     async def __aenter__(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()  # which does not wait: a timer would cost more than all the rest of this
+            return
         try:
             async with asyncio.timeout(self._patience):
                 await self._free.acquire()

@@ -260,7 +260,7 @@ def facts(old: Ticket, new: Ticket, beside: Mapping[str, Any] | None = None) -> 
 def resolution(closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Resolution:
     """What the close that led to `closed` recorded."""
     assert closed.closed_at is not None
-    return Resolution.model_construct(
+    return Resolution(
         id=resolution_id,
         ticket_id=closed.id,
         cycle=closed.reopen_count + 1,
@@ -273,7 +273,7 @@ def resolution(closed: Ticket, resolution_id: str, actor: ResolutionActor) -> Re
         agent_name=closed.assigned_name,
         duplicate_of=closed.duplicate_of,
         closed_by=actor,
-        sla=ResolutionSla.model_construct(
+        sla=ResolutionSla(
             response_met=closed.response_met,
             resolution_met=closed.resolution_met,
             response_due_at=closed.response_due_at,

@@ -194,7 +194,7 @@ async def record(
 
 
 def _closer(actor: Actor) -> ResolutionActor:
-    return ResolutionActor.model_construct(type=actor.type, id=actor.id, name=actor.name)
+    return ResolutionActor(type=actor.type, id=actor.id, name=actor.name)
 
 
 async def close(tx: Tx, actor: Actor, reference: str | Ticket, body: CloseIn, if_match: str | None = None) -> Ticket:

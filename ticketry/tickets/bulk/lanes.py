@@ -30,7 +30,7 @@ log = structlog.get_logger()
 LANES = 6
 """Operations of one request that are done at a time: all that `Resources.lanes` has for them."""
 READ_AT_ONCE = 20
-"""Tickets that are read by one statement: the first operations begin while the rest is still read."""
+"""Tickets that are read by one statement, after one for each lane to begin with: work begins while the rest is read."""
 PATIENCE = 30
 """Seconds after which no further operation is begun."""
 
@@ -101,11 +101,11 @@ class Run:
         """The operations in pieces that are read at once, all those on one ticket in one piece."""
         names = list(dict.fromkeys(self.operations[n].ticket_id for n in missing))
         # One ticket may have been called by its id and by its number: only reading all of them tells.
-        size = READ_AT_ONCE if all(number_of(name) is None for name in names) else len(names)
-        pieces = {name: place // size for place, name in enumerate(names)}
+        first = LANES if all(number_of(name) is None for name in names) else len(names)
+        pieces = {name: (place - first) // READ_AT_ONCE for place, name in enumerate(names[first:], first)}
         batches: dict[int, list[int]] = {}
         for n in missing:
-            batches.setdefault(pieces[self.operations[n].ticket_id], []).append(n)
+            batches.setdefault(pieces.get(self.operations[n].ticket_id, -1), []).append(n)
         return list(batches.values())
 
     async def _read(self, batch: list[int]) -> dict[str, Ticket]:
