@@ -10,7 +10,9 @@ from bench.rows import id_of
 from bench.session import Session
 from bench.wrk import Load
 
-ROUNDS = 7
+ROUNDS = 5
+SHORTEST = 2.0
+"""Seconds of a run at the least: the request that its end breaks off, half of one on the average, is not counted."""
 OPERATIONS = 100
 FASTEST = 4_000
 """Operations a second that no API process exceeds."""
@@ -47,7 +49,7 @@ def _check(desk: Desk, first: int, count: int, answered: int) -> None:
 
 def measure(session: Session) -> Section:
     """Rounds in which the three take turns, so that all share the machine's good and bad moments."""
-    slice_, house = max(1.0, session.seconds / ROUNDS), session.large
+    slice_, house = max(SHORTEST, session.seconds / ROUNDS), session.large
     stock, kinds = Stock(house), ("one by one", "in bulk", "in bulk, repeatable")
     stock.fill(round((ROUNDS + 1) * 2 * FASTEST * round(slice_) + 2_000 * (ROUNDS * round(slice_) + 1)))
     loads: dict[str, list[Load]] = {kind: [] for kind in kinds}

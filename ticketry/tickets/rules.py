@@ -231,8 +231,8 @@ def check_custom_fields(value: dict[str, Any]) -> None:
 
 def alarms_told(old: Ticket, new: Ticket) -> list[tuple[EventType, dict[str, Any]]]:
     """The warnings and breaches that were told between two states, each with what it is about."""
-    if new.reopen_count > old.reopen_count:
-        return []  # it was at rest until now, and what was missed before is not told again
+    if new.alarms == old.alarms or new.reopen_count > old.reopen_count:
+        return []  # one that reopens was at rest until now, and what was missed before is not told again
     newly = Told(new.alarms).told & ~Told(old.alarms)
     due = {"response": old.response_due_at, "resolution": old.resolution_due_at}
     return [
