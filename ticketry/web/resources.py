@@ -38,10 +38,10 @@ class Resources:
 
     def __post_init__(self) -> None:
         # A request in many parts holds a connection while it waits for others: however many such requests come, a
-        # fifth of the pool is left to those that wait for nothing.
-        fifth = max(1, self.settings.pool_size // 5)
-        self.lanes = Share(self.settings.pool_size - 2 * fifth)
-        self.claims = Share(fifth)
+        # sixth of the pool is left to those that wait for nothing.
+        sixth = max(1, self.settings.pool_size // 6)
+        self.lanes = Share(self.settings.pool_size - 2 * sixth)
+        self.claims = Share(sixth)
 
 
 def make_resources(settings: Settings, clock: Clock) -> Resources:

@@ -27,7 +27,7 @@ from ticketry.web.resources import Resources
 
 log = structlog.get_logger()
 
-LANES = 6
+LANES = 8
 """Operations of one request that are done at a time: all that `Resources.lanes` has for them."""
 READ_AT_ONCE = 20
 """Tickets that are read by one statement, after one for each lane to begin with: work begins while the rest is read."""
