@@ -89,8 +89,9 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await house.pool.open()
-            stack.push_async_callback(house.pool.close)
+            for pool in (house.pool, house.wires.pool):
+                await pool.open()
+                stack.push_async_callback(pool.close)
             stack.push_async_callback(house.news.end)
             if settings.run_worker:
                 await stack.enter_async_context(running_worker(house))

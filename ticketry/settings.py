@@ -33,7 +33,9 @@ class Settings(BaseModel):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="API processes.")
     run_worker: bool = Field(True, description="Whether API processes also do background work.")
-    pool_size: int = Field(12, ge=2, le=200, description="Database connections of one API process at the most.")
+    pool_size: int = Field(
+        12, ge=2, le=200, description="Database connections of one API process at the most; bulk requests have 3 more."
+    )
     upload_limit: int = Field(26_214_400, ge=1, le=5_000_000_000, description="Largest attachment, bytes.")
     files_reserve: int = Field(
         536_870_912,

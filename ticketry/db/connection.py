@@ -20,6 +20,8 @@ class Connection(AsyncConnection[TupleRow]):
     _watching: tuple[asyncio.AbstractEventLoop, int] | None = None
     _answer: asyncio.Future[None] | None = None
     _poll: Any = None
+    wired: dict[tuple[bytes, tuple[int, ...]], bytes] | None = None
+    """Statements that were prepared while the connection was shared, see `db/wire.py`: text and types to name."""
 
     async def wait(
         self,
@@ -29,7 +31,7 @@ class Connection(AsyncConnection[TupleRow]):
     ) -> Result:
         """Runs a generator of psycopg to its end. All but waiting for an answer without a limit is left to psycopg."""
         if timeout is not None:
-            self._look_away()
+            self.look_away()
             return await super().wait(gen, interval, timeout)
         waited, state = False, Wait.R
         try:
@@ -43,12 +45,12 @@ class Connection(AsyncConnection[TupleRow]):
             result: Result = ended.value if waited else await super().wait(_ended(ended.value), interval)
             return result
         except asyncio.CancelledError as error:
-            self._look_away()
+            self.look_away()
             return await super().wait(_Begun(gen, state, error), interval)  # type: ignore[arg-type]
         except BaseException:
-            self._look_away()  # the socket may be gone
+            self.look_away()  # the socket may be gone
             raise
-        self._look_away()
+        self.look_away()
         return await super().wait(_Begun(gen, state), interval)  # type: ignore[arg-type]
 
     async def _something_to_read(self) -> None:
@@ -64,11 +66,12 @@ class Connection(AsyncConnection[TupleRow]):
 
     def _readable(self) -> None:
         if self._answer is None:
-            self._look_away()  # the server says something unasked, mostly that it ends
+            self.look_away()  # the server says something unasked, mostly that it ends
         elif not self._answer.done():
             self._answer.set_result(None)
 
-    def _look_away(self) -> None:
+    def look_away(self) -> None:
+        """Leaves the socket to others."""
         if self._watching is not None:
             (loop, socket), self._watching = self._watching, None
             loop.remove_reader(socket)
@@ -85,7 +88,7 @@ class Connection(AsyncConnection[TupleRow]):
 
     async def close(self) -> None:
         """Ends the connection. The number of its socket may be another one's from then on."""
-        self._look_away()
+        self.look_away()
         await super().close()
 
 

@@ -32,11 +32,14 @@ Params = Mapping[str, Any] | Sequence[Any] | None
 Pool = AsyncConnectionPool[Connection]
 
 
-def make_pool(database_url: str, size: int) -> Pool:
-    """A pool of at most `size` connections, not yet open. Sessions speak UTC and prepare what they repeat."""
+def make_pool(database_url: str, size: int, *, keep: int = 2) -> Pool:
+    """A pool of at most `size` connections, not yet open, of which `keep` stay when there is nothing to do.
+
+    Sessions speak UTC and prepare what they repeat.
+    """
     return AsyncConnectionPool(
         database_url,
-        min_size=min(2, size),
+        min_size=min(keep, size),
         max_size=size,
         open=False,
         timeout=10,
@@ -60,7 +63,7 @@ async def _configure(conn: Connection) -> None:
     )
 
 
-async def _living_connection(pool: Pool) -> Connection:
+async def living_connection(pool: Pool) -> Connection:
     """A connection whose server is still there: after a restart of the database the old ones are thrown away."""
     while True:
         conn = await pool.getconn()
@@ -81,6 +84,17 @@ async def _command(conn: Connection, command: str) -> str | None:
         return (await conn.execute(command)).statusmessage
     finally:
         conn.prepare_threshold = PREPARED_FROM
+
+
+class refusals:  # noqa: N801 - it is called like a function
+    """Turns what our triggers raise into the error of the API that it stands for."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        if isinstance(error, DatabaseError) and error.sqlstate == REFUSED:
+            raise Conflict(error.diag.message_primary or "", error.diag.message_detail or "") from error
 
 
 class Share:
@@ -132,7 +146,7 @@ class Tx:
     async def conn(self) -> Connection:
         """The unit's connection, for COPY, pipelines or a library that wants it."""
         if self._conn is None:
-            self._conn = await _living_connection(self._pool)
+            self._conn = await living_connection(self._pool)
             if self._atomic:
                 await _command(self._conn, "BEGIN")
         return self._conn
@@ -163,12 +177,8 @@ class Tx:
         if params is None:
             return await cursor.execute(query, binary=True)
         ready = compiled(query)
-        try:
+        with refusals():
             return await cursor.execute(ready.text, bound(conn, ready, params), binary=True)
-        except DatabaseError as error:
-            if error.sqlstate == REFUSED:
-                raise Conflict(error.diag.message_primary or "", error.diag.message_detail or "") from error
-            raise
 
     async def need_not_last(self) -> None:
         """Lets this unit commit without waiting for the disk. Should the database crash within the next second, what it

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
 from ticketry.db.pool import Pool, Share, Tx, make_pool
+from ticketry.db.wire import Wires
 from ticketry.settings import Settings
 from ticketry.web.news import News
 
@@ -22,7 +23,8 @@ Figures = Callable[[Tx], Awaitable[dict[str, tuple[str, float]]]]
 class Resources:
     """The pool, the clock and the settings of one process; `caches` holds what may be forgotten at any time.
 
-    Requests that are done in parts work on `lanes` of the pool; `claims` are those that keep an Idempotency-Key locked.
+    Requests that are done in parts work on `wires`, which they share; parts that need a connection for themselves, on
+    `lanes` of the pool. `claims` are those that keep an Idempotency-Key locked.
     """
 
     pool: Pool
@@ -33,12 +35,15 @@ class Resources:
     figures: list[Figures] = field(default_factory=list)
     exports: Counter[str] = field(default_factory=Counter)
     """Exports that this process is sending, by workspace."""
+    wires: Wires = field(init=False)
     lanes: Share = field(init=False)
     claims: Share = field(init=False)
 
     def __post_init__(self) -> None:
         # A request in many parts holds a connection while it waits for others: however many such requests come, a
         # sixth of the pool is left to those that wait for nothing.
+        assert self.settings.database_url is not None
+        self.wires = Wires(self.settings.database_url)
         sixth = max(1, self.settings.pool_size // 6)
         self.lanes = Share(self.settings.pool_size - 2 * sixth)
         self.claims = Share(sixth)

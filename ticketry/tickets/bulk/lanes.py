@@ -5,7 +5,8 @@ It is a part of the edge, as `accounts/guard.py` is: it opens the units and turn
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -15,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from ticketry.core.actor import Actor
 from ticketry.core.errors import Busy, TicketryError
 from ticketry.core.fields import StrictModel
-from ticketry.db.pool import GAVE_UP, unit
+from ticketry.db.pool import GAVE_UP, Tx, unit
 from ticketry.tickets import store
 from ticketry.tickets.bulk import service
 from ticketry.tickets.bulk.models import Operation
@@ -28,7 +29,7 @@ from ticketry.web.resources import Resources
 log = structlog.get_logger()
 
 LANES = 8
-"""Operations of one request that are done at a time: all that `Resources.lanes` has for them."""
+"""Operations of one request that are done at a time."""
 READ_AT_ONCE = 20
 """Tickets that are read by one statement, after one for each lane to begin with: work begins while the rest is read."""
 PATIENCE = 30
@@ -76,6 +77,10 @@ class Run:
         return bodies
 
     async def _do(self, missing: list[int], bodies: dict[int, StrictModel]) -> None:
+        async with self.house.wires.held():
+            await self._work(missing, bodies)
+
+    async def _work(self, missing: list[int], bodies: dict[int, StrictModel]) -> None:
         """Reads the tickets, and works on those that are read while others still are."""
         first, *later = self._batches(missing)
         read = await self._read(first)
@@ -110,7 +115,7 @@ class Run:
 
     async def _read(self, batch: list[int]) -> dict[str, Ticket]:
         names = list(dict.fromkeys(self.operations[n].ticket_id for n in batch))
-        async with self.house.lanes, unit(self.house.pool, self.house.clock(), atomic=False) as tx:
+        async with self._unit(atomic=self.parts is not None) as tx:
             return await store.several(tx, self.actor.workspace_id, names)
 
     async def _read_ahead(self, batch: list[int]) -> dict[str, Ticket]:
@@ -157,18 +162,28 @@ class Run:
         return True
 
     async def _perform(self, n: int, body: StrictModel, ticket: str | Ticket) -> bytes:
-        operation, house = self.operations[n], self.house
-        atomic = self.parts is not None or operation.action not in service.ONE_STATEMENT
-        async with house.lanes, unit(house.pool, house.clock(), atomic=atomic) as tx:
+        operation = self.operations[n]
+        atomic = self.parts is not None or not service.is_one_statement(body)
+        async with self._unit(atomic=atomic) as tx:
             content = await service.perform(tx, self.actor, operation, body, ticket)
             if self.parts is not None:
                 await self.parts.keep(tx, n, content)
         return content
 
+    @asynccontextmanager
+    async def _unit(self, *, atomic: bool) -> AsyncIterator[Tx]:
+        """A unit of work: atomic on a connection for itself, else among others on a shared one."""
+        house = self.house
+        if not atomic:
+            yield house.wires.unit(house.clock())
+            return
+        async with house.lanes, unit(house.pool, house.clock()) as tx:
+            yield tx
+
     async def _keep_refusal(self, n: int, error: TicketryError) -> bytes:
         content = service.refused(error)
         if self.parts is not None:
-            async with self.house.lanes, unit(self.house.pool, self.house.clock(), atomic=False) as tx:
+            async with self._unit(atomic=True) as tx:
                 await self.parts.keep(tx, n, content)
         return content
 

@@ -24,15 +24,20 @@ BODIES: dict[Action, type[StrictModel]] = {
     "update": TicketPatch,
     "comment": CommentIn,
 }
-ONE_STATEMENT: frozenset[Action] = frozenset({"close", "reopen"})
-"""Actions that write by one statement, as their single calls do: they need no transaction around it."""
+MAY_SAY_NOTHING: frozenset[Action] = frozenset({"close", "reopen"})
+"""Actions whose single calls need no body."""
+
+
+def is_one_statement(body: StrictModel) -> bool:
+    """Whether an operation writes by one statement, as its single call does: it needs no transaction around it."""
+    return isinstance(body, ReopenIn) or (isinstance(body, CloseIn) and body.duplicate_of is None)
 
 
 def body_of(operation: Operation) -> StrictModel:
     """The operation's `params` as the single call reads its body. Raises the same `ValidationFailed`."""
     kind, given = BODIES[operation.action], operation.params
     try:
-        if given is None and operation.action not in ONE_STATEMENT:
+        if given is None and operation.action not in MAY_SAY_NOTHING:
             raise validation_failed([{"loc": ("body",), "type": "missing", "msg": "Field required"}])
         return kind.model_validate(given or {})
     except ValidationError as error:
