@@ -177,3 +177,14 @@ def test_events_are_append_only_even_for_the_owner(house: House, closed: dict[st
         house.sql(statement)
     assert "append-only" in str(refusal.value) or "GENERATED ALWAYS" in str(refusal.value)
     assert house.sql("SELECT * FROM events ORDER BY position") == before
+
+
+def test_what_every_close_writes_has_checks_between_columns_only(database_url: str) -> None:
+    """PostgreSQL reads CHECKs anew for every statement: a limit of one column is a domain, see decision 18."""
+    with psycopg.connect(database_url) as conn:
+        found = conn.execute(
+            """SELECT conrelid::regclass::text, conname FROM pg_constraint
+               WHERE contype = 'c' AND conrelid IN ('tickets'::regclass, 'resolutions'::regclass)
+                   AND cardinality(conkey) < 2"""
+        ).fetchall()
+    assert not found
