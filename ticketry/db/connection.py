@@ -19,7 +19,8 @@ class Connection(AsyncConnection[TupleRow]):
 
     _watching: tuple[asyncio.AbstractEventLoop, int] | None = None
     _answer: asyncio.Future[None] | None = None
-    _poll: Any = None
+    _unasked: Any = None
+    _gone: Any = None
     wired: dict[tuple[bytes, tuple[int, ...]], bytes] | None = None
     """Statements that were prepared while the connection was shared, see `db/wire.py`: text and types to name."""
 
@@ -56,6 +57,8 @@ class Connection(AsyncConnection[TupleRow]):
     async def _something_to_read(self) -> None:
         loop = asyncio.get_running_loop()
         self._answer = loop.create_future()
+        if self._watching is not None and self.is_gone():
+            self.look_away()  # libuv tells of that once: it may have done so, and the server's last words are unread
         if self._watching is None:
             self._watching = loop, self.pgconn.socket
             loop.add_reader(self.pgconn.socket, self._readable)
@@ -79,12 +82,19 @@ class Connection(AsyncConnection[TupleRow]):
     def speaks_unasked(self) -> bool:
         """Whether the server has said something that nobody asked for, mostly that it ends. Costs one system call."""
         try:
-            if self._poll is None:
-                self._poll = select.poll()
-                self._poll.register(self.pgconn.socket, select.POLLIN)
-            return bool(self._poll.poll(0))
+            if self._unasked is None:
+                self._unasked = select.poll()
+                self._unasked.register(self.pgconn.socket, select.POLLIN)
+            return bool(self._unasked.poll(0))
         except (OSError, OperationalError):
             return True
+
+    def is_gone(self) -> bool:
+        """Whether the server has left, though there may be words of it to read. Costs one system call."""
+        if self._gone is None:
+            self._gone = select.poll()
+            self._gone.register(self.pgconn.socket, 0)
+        return bool(self._gone.poll(0))
 
     async def close(self) -> None:
         """Ends the connection. The number of its socket may be another one's from then on."""

@@ -6,14 +6,14 @@ short statement. All answers come in the order of the questions, so who waits fo
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
-from psycopg import AsyncCursor, AsyncRawCursor, OperationalError
+from psycopg import AsyncCursor, AsyncRawCursor, Error, OperationalError
 from psycopg._queries import PostgresRawQuery
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
@@ -58,6 +58,7 @@ class _Wire:
         conn.look_away()
         self._socket = conn.pgconn.socket
         conn.pgconn.enter_pipeline_mode()
+        self._watching = True
         self._loop.add_reader(self._socket, self._readable)
 
     @property
@@ -120,6 +121,11 @@ class _Wire:
         try:
             self.conn.pgconn.consume_input()
             self._take_answers()
+            if self.conn.is_gone():
+                # libuv tells of that once: now is the time to read the server's last words.
+                self.conn.pgconn.consume_input()
+                self._take_answers()
+                raise OperationalError("the server ended the connection")
         except Exception as error:
             self._break(error)
 
@@ -160,17 +166,22 @@ class _Wire:
                 answer.set_exception(told)
 
     def _look_away(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        if self._watching:
+            self._watching = False  # once: the number of the socket may be another one's from now on
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
 
     async def leave(self) -> None:
-        """Makes the connection an ordinary one again; one with unread answers is closed."""
+        """Makes the connection an ordinary one again; one that is lost, or has unread answers, is closed."""
         self._look_away()
-        if self._broken is None and not self._asked:
-            self.conn.pgconn.exit_pipeline_mode()
-        else:
-            self._break(self._broken or OperationalError("nobody waited for the answer"))
-            await self.conn.close()
+        try:
+            if self._broken is None and not self._asked:
+                self.conn.pgconn.exit_pipeline_mode()
+                return
+        except Error as error:
+            self._broken = error
+        self._break(self._broken or OperationalError("nobody waited for the answer"))
+        await self.conn.close()
 
 
 class Wires:
@@ -190,17 +201,11 @@ class Wires:
             yield
         finally:
             self._holders -= 1
-            if not self._holders:
-                await self._let_go()
+            await self._let_go()
 
     async def _let_go(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait([self._opening])
         if not self._holders:
-            wires, self._wires = self._wires, []
-            for wire in wires:
-                await self._give_back(wire)
+            await self._give_back(list(self._wires))
 
     def unit(self, now: datetime) -> "WiredTx":
         """A unit of work that runs each statement by itself on one of them, to be used while they are `held`."""
@@ -218,21 +223,35 @@ class Wires:
         if not self._usable():
             assert self._opening is not None
             await asyncio.shield(self._opening)
-        return min(self._usable(), key=lambda wire: wire.waiting)
+        if not (usable := self._usable()):
+            raise OperationalError("the connection was lost as soon as it was made")
+        return min(usable, key=lambda wire: wire.waiting)
 
     def _usable(self) -> list[_Wire]:
         return [wire for wire in self._wires if not wire.broken]
 
     async def _complete(self) -> None:
-        for wire in [wire for wire in self._wires if wire.broken]:
-            self._wires.remove(wire)
-            await self._give_back(wire)
-        while len(self._wires) < WIRES:
-            self._wires.append(_Wire(await living_connection(self.pool)))
+        try:
+            await self._give_back([wire for wire in self._wires if wire.broken])
+            while len(self._wires) < WIRES:
+                self._wires.append(await self._open())
+        finally:
+            await self._let_go()
 
-    async def _give_back(self, wire: _Wire) -> None:
-        await wire.leave()
-        await self.pool.putconn(wire.conn)
+    async def _open(self) -> _Wire:
+        conn = await living_connection(self.pool)
+        try:
+            return _Wire(conn)
+        except BaseException:
+            await self.pool.putconn(conn)
+            raise
+
+    async def _give_back(self, wires: Sequence[_Wire]) -> None:
+        for wire in wires:
+            self._wires.remove(wire)
+        for wire in wires:
+            await wire.leave()
+            await self.pool.putconn(wire.conn)
 
 
 def _look_at(task: "asyncio.Task[None]") -> None:
