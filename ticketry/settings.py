@@ -132,6 +132,12 @@ class Settings(BaseModel):
     webhook_concurrency: int = Field(
         8, ge=1, le=100, description="Webhook deliveries sent to one endpoint at a time at the most."
     )
+    uploads_at_once: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="Uploads that one API process takes at a time; a workspace may have half of them.",
+    )
     export_limit: int = Field(
         4, ge=1, le=50, description="Exports that one API process sends at a time; a workspace may have half of them."
     )

@@ -1,5 +1,6 @@
 """Names, types and who may see a file: tables and properties."""
 
+import time
 import unicodedata
 
 import pytest
@@ -25,6 +26,14 @@ from ticketry.attachments.rules import FOOT, HEAD, clean_name, clean_type, fits,
 )  # fmt: skip
 def test_names(given_name: str | None, name: str) -> None:
     assert clean_name(given_name) == name
+
+
+@pytest.mark.parametrize("hostile", ["\u0315\u0316", "\u0315\u0f71\u0334"])
+def test_no_name_takes_long(hostile: str) -> None:
+    """Putting combining marks in order takes the square of their number: 30,000 of them took seconds."""
+    begun = time.process_time()
+    assert clean_name("a" + hostile * 15_500 + ".pdf").endswith(".pdf")
+    assert time.process_time() - begun < 0.5
 
 
 @given(st.text(max_size=600))

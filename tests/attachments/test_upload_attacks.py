@@ -153,15 +153,53 @@ def test_one_who_falls_silent_is_answered(house: House, monkeypatch: pytest.Monk
     assert b"upload_stalled" in told
 
 
+def test_one_who_sends_too_little_is_answered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something comes in time, again and again, and all of it would take days."""
+    monkeypatch.setattr(multipart, "IDLE", 0.5)
+    monkeypatch.setattr(multipart, "LEAST_RATE", 1e12)
+    with by_hand(house, {"Content-Length": "4000000"}) as line:
+        line.sendall(part(b"x" * 2_000))
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                line.sendall(b"x")
+            time.sleep(0.02)
+        told = answer_of(line)
+    assert told.startswith(b"HTTP/1.1 408 ")
+    assert b"upload_stalled" in told
+
+
+def test_uploads_at_once_are_bounded_and_no_workspace_takes_all(house: House) -> None:
+    for url in serve(house.database_url, house.clock, files_dir=house.files, uploads_at_once=4):
+        other = House(url, house.database_url, house.clock, house.cast, house.files)
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(by_hand(other, {"Content-Length": "4000000"})).sendall(part(b"x" * 10))
+            wait_for_uploads(other, 2)
+            refused = send(other, b"x")
+            error = problem(refused, 429, "rate_limit_error", "too_many_uploads")
+            assert int(refused.headers["Retry-After"]) == error["retry_after"] > 0
+            made = send(other, b"x", key=other.cast.stranger)
+            assert made.status_code == 201
+            place = f"/v1/attachments/{made.json()['data']['id']}"
+            assert other.client(other.cast.stranger).delete(place).status_code == 200
+        wait_for_uploads(other, 0)
+        forget(other, upload(other, b"x"))
+        other.close()
+
+
+def wait_for_uploads(house: House, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while len([row for row in left(house)[0] if row[1] == "uploading"]) != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_no_connection_to_the_database_is_held_while_bytes_come(house: House) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(30):  # more than the pool has
+        for _ in range(15):  # more than the pool has
             line = stack.enter_context(by_hand(house, {"Content-Length": "4000000"}))
             line.sendall(part(b"x" * 10))
-        deadline = time.monotonic() + 10
-        while len([row for row in left(house)[0] if row[1] == "uploading"]) < 30:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for_uploads(house, 15)
         assert house.client(house.cast.admin).get("/v1/tickets").status_code == 200
 
 
@@ -177,7 +215,9 @@ def test_no_connection_to_the_database_is_held_while_bytes_come(house: House) ->
 )
 def test_what_stands_beside_the_file_is_bounded(house: House, beside: list[bytes]) -> None:
     for parts in ([*beside, part(b"x")], [part(b"x"), *beside]):
-        problem(post(house, form(*parts)), 413, "invalid_request", "body_too_large")
+        error = problem(post(house, form(*parts)), 413, "invalid_request", "body_too_large")
+        assert error["limit"] == multipart.BESIDE
+        assert "beside the file" in error["message"]
 
 
 def test_what_comes_after_the_form_is_bounded(house: House) -> None:

@@ -70,6 +70,18 @@ def test_a_ticket_that_somebody_else_has_now(house: House, files: Path) -> None:
     assert left_of(house, files, (MARK,)) == []
 
 
+def test_a_retry_tells_nothing_of_a_ticket_that_changed_hands(house: House, files: Path) -> None:
+    person = contact(house)
+    ticket = house.ticket(subject=MARK, description=MARK, contact_id=person)
+    moved = {"contact_id": house.cast.customer_id}
+    path, headers = f"/v1/tickets/{ticket['id']}", {"Idempotency-Key": "handed over"}
+    assert call(house, "PATCH", path, moved, headers=headers)["subject"] == MARK
+    erase(house, person)
+    again = house.client(house.cast.admin).patch(path, json=moved, headers=headers)
+    problem(again, 409, "conflict", "answer_erased")
+    assert left_of(house, files, (MARK,)) == []
+
+
 def test_words_edited_away_before(house: House, files: Path) -> None:
     person = contact(house)
     ticket = house.ticket(subject=f"{MARK}edited", category="formerkind", contact_id=person)

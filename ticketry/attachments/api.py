@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 from starlette.background import BackgroundTask
 
@@ -24,6 +25,8 @@ from ticketry.web.multipart import FileForm
 from ticketry.web.openapi import errors
 from ticketry.web.problems import render, validation_failed
 from ticketry.web.resources import Resources, data_answer, resources
+from ticketry.web.streams import Stream
+from ticketry.web.turns import turn
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=GuardedRoute)
 
@@ -95,6 +98,11 @@ async def upload_attachment(actor: Writer, request: Request) -> Response:
     files = open_files(house.settings)
     if idempotency.IDEMPOTENCY_HEADER in request.headers:
         idempotency.Claim.of(request, actor, b"")  # a key of the wrong form is refused before the bytes come
+    with turn(house.uploads, actor.workspace_id, house.settings.uploads_at_once, "uploads"):
+        return await _upload(request, house, actor, files)
+
+
+async def _upload(request: Request, house: Resources, actor: Actor, files: Files) -> Response:
     form = FileForm(request, house.settings.upload_limit)
     await form.open()
     received = await service.receive(
@@ -204,8 +212,8 @@ async def download_attachment(
     headers["Content-Length"] = str(end - start)
     if downloads.is_one_range(asked):
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-        return StreamingResponse(pieces, 206, headers)
-    return StreamingResponse(pieces, 200, headers)
+        return Stream(pieces, nullcontext(), None, headers, 206)
+    return Stream(pieces, nullcontext(), None, headers)
 
 
 def _unsatisfiable(size: int) -> InvalidRequest:

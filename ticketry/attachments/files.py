@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -17,9 +17,10 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from ticketry.core.errors import TicketryError
 from ticketry.settings import Settings
 
+READ_PART = 262_144
 LOCAL_PART = 1_048_576
 S3_PART = 5_242_880
-"""Bytes written or read at a time; S3 takes no smaller part."""
+"""Bytes read, and written, at a time; S3 takes no smaller part."""
 _FULL = ("(os error 28)", "(os error 122)", "(os error 27)")
 """No space, no quota, or larger than this process may write."""
 _PATIENCE = timedelta(seconds=30)
@@ -65,6 +66,7 @@ class Files:
         self._folder = folder
         self._reserve = reserve
         self._part = S3_PART if folder is None else LOCAL_PART
+        self._read_part = LOCAL_PART if folder is None else READ_PART
 
     async def write(self, path: str, pieces: AsyncIterator[bytes]) -> None:
         """Stores a file, holding no more than a few parts of it in memory.
@@ -97,7 +99,7 @@ class Files:
                     raise storage_full()
             yield piece
 
-    async def read(self, path: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def read(self, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a file from `start` up to `end` (not included), in pieces.
 
         Whether the file is there is known when this returns. Each piece is a request of its own, so that a slow reader
@@ -111,10 +113,10 @@ class Files:
             return b""
         with _said():
             return bytes(
-                await obstore.get_range_async(self._store, path, start=start, end=min(end, start + self._part))
+                await obstore.get_range_async(self._store, path, start=start, end=min(end, start + self._read_part))
             )
 
-    async def _pieces(self, piece: bytes, path: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def _pieces(self, piece: bytes, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         while piece:
             yield piece
             start += len(piece)

@@ -45,6 +45,8 @@ SERVED_AS_THEY_ARE = frozenset(
     }
 )
 """Types that no browser runs. Whatever else a file is, it is served as bytes."""
+_LONGEST_READ = 2_000
+"""Characters of a name that are looked at: its beginning and its end."""
 
 
 def clean_name(given: str | None) -> str:
@@ -53,6 +55,8 @@ def clean_name(given: str | None) -> str:
     A name that turns the direction of writing (`exe.gpj` shown as `jpg.exe`) loses the characters that do it.
     """
     last = re.split(r"[/\\]", given or "")[-1]
+    if len(last) > _LONGEST_READ:
+        last = last[: _LONGEST_READ // 2] + last[-_LONGEST_READ // 2 :]  # normalizing takes the square of the length
     seen = "".join(" " if char in "\t\r\n" else char for char in last)
     seen = "".join(char for char in unicodedata.normalize("NFC", seen) if unicodedata.category(char) not in _UNSEEN)
     name = " ".join(seen.split()).strip(" .") if seen.strip(" .") else ""

@@ -1,7 +1,7 @@
 """Use cases of attachments. Bytes move while no transaction is open: `receive` and `keep` open their own units."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -170,7 +170,7 @@ async def get(tx: Tx, actor: Actor, attachment_id: str) -> Attachment:
 
 async def open_file(
     files: Files, workspace_id: str, attachment: Attachment, start: int = 0, end: int | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The bytes of a file from `start` up to `end` (not included), in pieces. No transaction need be open.
 
     Raises `NotFound` if the file went meanwhile, `storage_unavailable` if the store does not answer.

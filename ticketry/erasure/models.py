@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field
 from ticketry.core.actor import ActorType
 from ticketry.core.fields import Instant
 
-Stage = Literal["settling", "tickets", "elsewhere", "loose", "answers", "words", "files", "ending", "done"]
+Stage = Literal[
+    "settling", "tickets", "elsewhere", "loose", "answers", "words", "files", "ending", "statistics", "done"
+]
 """What an erasure does next; they come in this order."""
 
 

@@ -5,6 +5,7 @@ A request, a command or the worker's timer may go on with any of them; between t
 
 import asyncio
 import time
+from collections.abc import Collection
 
 import psycopg
 import structlog
@@ -18,7 +19,8 @@ from ticketry.core.clock import Clock
 from ticketry.core.errors import TicketryError
 from ticketry.db.pool import GAVE_UP, Pool, unit
 from ticketry.erasure import service, store
-from ticketry.erasure.models import Run
+from ticketry.erasure.beside import store as beside
+from ticketry.erasure.models import Run, Stage
 from ticketry.settings import Settings
 from ticketry.web.resources import Resources
 
@@ -58,13 +60,12 @@ async def go_on(
     files = files_of(settings)
     end = time.monotonic() + patience
     last: Run | None = None
-    deleted = False
+    outside: set[Stage] = set()
     while True:
-        if last is not None and last.stage == "files" and not deleted:
-            if last.counts.get("files"):
-                await _delete_files(pool, clock, files)
-            deleted = True
-        run = await _step(pool, clock, files, workspace_id, run_id, deleted)
+        if last is not None and last.stage in service.OUTSIDE - outside:
+            await _do_outside(pool, clock, files, last)
+            outside.add(last.stage)
+        run = await _step(pool, clock, files, workspace_id, run_id, outside)
         if run is not None:
             last = run
             if run.finished_at is not None:
@@ -76,17 +77,37 @@ async def go_on(
 
 
 async def _step(
-    pool: Pool, clock: Clock, files: Files | None, workspace_id: str, run_id: str, deleted: bool
+    pool: Pool, clock: Clock, files: Files | None, workspace_id: str, run_id: str, outside: Collection[Stage]
 ) -> Run | None:
     """One step further. One that takes longer than a statement may is tried again by halves."""
     try:
         async with unit(pool, clock()) as tx:
-            return await service.step(tx, files, workspace_id, run_id, deleted=deleted)
+            return await service.step(tx, files, workspace_id, run_id, outside=outside)
     except QueryCanceled:
         async with unit(pool, clock()) as tx:
             await store.halve(tx, workspace_id, run_id)
         log.warning("an erasure takes smaller steps", erasure=run_id)
         return None
+
+
+async def _do_outside(pool: Pool, clock: Clock, files: Files | None, run: Run) -> None:
+    """What a stage of `service.OUTSIDE` waits for."""
+    if run.stage == "statistics":
+        await _renew_statistics(pool, clock)
+    elif run.counts.get("files"):
+        await _delete_files(pool, clock, files)
+
+
+async def _renew_statistics(pool: Pool, clock: Clock) -> None:
+    """The planner's statistics hold values of the rows that were erased. Table by table: none holds up the feed."""
+    async with unit(pool, clock(), atomic=False) as tx:
+        tables = await beside.tables(tx)
+    for table in tables:
+        try:
+            async with unit(pool, clock(), atomic=False) as tx:
+                await beside.renew_statistics(tx, table)
+        except GAVE_UP:
+            log.warning("statistics were not made anew; autovacuum will do it in time", table=table)
 
 
 async def _delete_files(pool: Pool, clock: Clock, files: Files | None) -> None:

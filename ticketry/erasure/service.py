@@ -6,7 +6,7 @@ What is looked for is stored with it until the end, because the contact's own ro
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from ticketry.core.ids import mint
 from ticketry.db.pool import Tx
 from ticketry.erasure import store
 from ticketry.erasure.beside import store as beside
-from ticketry.erasure.models import Run
+from ticketry.erasure.models import Run, Stage
 from ticketry.erasure.places import PLACES, Place
 from ticketry.erasure.rules import Eraser, Mode, Sought
 from ticketry.erasure.store import Found
@@ -34,6 +34,8 @@ TICKETS_AT_ONCE = 50
 SEARCHED_AT_ONCE = 1000
 ANSWERS_AT_ONCE = 200
 WORDS_AT_ONCE = 200
+OUTSIDE: frozenset[Stage] = frozenset({"files", "statistics"})
+"""Stages whose work is done with no transaction open, by whoever takes the steps."""
 _FILE_ID = re.compile(r"att_[A-Za-z0-9_]{1,60}", re.ASCII)
 _TICKET_ID = re.compile(r"ticket_[A-Za-z0-9_]{1,57}", re.ASCII)
 
@@ -63,13 +65,15 @@ async def begin_retention(tx: Tx, workspace_id: str, closed_before: datetime) ->
     await store.start(tx, actor, mint("erasure"), Sought().as_dict(), closed_before=closed_before)
 
 
-async def step(tx: Tx, files: Files | None, workspace_id: str, run_id: str, *, deleted: bool) -> Run | None:
+async def step(
+    tx: Tx, files: Files | None, workspace_id: str, run_id: str, *, outside: Collection[Stage]
+) -> Run | None:
     """Takes an erasure one step further. None if it cannot go on right now: another is at it, or it must wait.
 
-    At the stage `files` it stands still until the caller has `deleted` them, with no transaction open.
+    At a stage of `OUTSIDE` it stands still until the caller has done its work, and says so by `outside`.
     """
     run = await store.take(tx, workspace_id, run_id)
-    if run is None or run.finished_at is not None or (run.stage == "files" and not deleted):
+    if run is None or run.finished_at is not None or run.stage in OUTSIDE - set(outside):
         return run
     moved = await _STEPS[run.stage](tx, files, run)
     if moved is not None:
@@ -231,7 +235,7 @@ async def _files(tx: Tx, files: Files | None, run: Run) -> Run:
 
 
 async def _end(tx: Tx, files: Files | None, run: Run) -> Run | None:
-    """Forgets what was looked for, and records the erasure."""
+    """Waits until nothing of it is left in what is folded by and by."""
     if run.settled is None or not await store.is_settled(tx, run.settled):
         return None
     if await beside.mend_words(tx, run, run.stride(WORDS_AT_ONCE)):
@@ -244,6 +248,11 @@ async def _end(tx: Tx, files: Files | None, run: Run) -> Run | None:
     folded = await fold_counts(tx)
     if not await beside.drop_empty_counts(tx, run.workspace_id) and not folded:
         return None
+    return replace(run, stage="statistics")
+
+
+async def _record(tx: Tx, files: Files | None, run: Run) -> Run:
+    """Forgets what was looked for, and records the erasure. The statistics are made anew: see `step`."""
     about: dict[str, Any] = {"erasure_id": run.id, "counts": run.counts}
     if run.contact_id is not None:
         await events.tell(tx, "contact.erased", _actor(run), contact_id=run.contact_id, **about)
@@ -261,6 +270,7 @@ _STEPS: dict[str, Callable[[Tx, Files | None, Run], Awaitable[Run | None]]] = {
     "words": _words,
     "files": _files,
     "ending": _end,
+    "statistics": _record,
 }
 
 

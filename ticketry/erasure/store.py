@@ -261,8 +261,8 @@ async def own_or_erased(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> bool:
     """Whether one of these tickets is the person's, or was erased by this erasure."""
     row = await tx.one(
         """SELECT EXISTS (SELECT FROM tickets WHERE workspace_id = %s AND id = ANY(%s)
-               AND (contact_id = %s OR (%s::text IS NULL AND erased_at >= %s)))""",
-        (run.workspace_id, list(ticket_ids), run.contact_id, run.contact_id, run.started_at),
+               AND (contact_id = %s OR erased_at >= %s))""",
+        (run.workspace_id, list(ticket_ids), run.contact_id, run.started_at),
     )
     return bool(row and row[0])
 

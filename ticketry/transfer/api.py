@@ -14,6 +14,7 @@ from ticketry.transfer.models import ExportAsked
 from ticketry.web.openapi import errors
 from ticketry.web.resources import resources
 from ticketry.web.streams import Stream
+from ticketry.web.turns import turn
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=GuardedRoute)
 """Stands before the tickets' own router, which would take `export` for a ticket's id."""
@@ -53,7 +54,7 @@ async def export_tickets(
     assert house.settings.database_url is not None
     format_ = rules.format_of(asked.format, accept)
     async with AsyncExitStack() as stack:
-        stack.enter_context(rules.turn(house.exports, actor.workspace_id, house.settings.export_limit))
+        stack.enter_context(turn(house.exports, actor.workspace_id, house.settings.export_limit, "exports"))
         now = house.clock()
         tx = await stack.enter_async_context(long_unit(house.settings.database_url, now, reads=True))
         found = await service.tickets(tx, actor, asked, format_)

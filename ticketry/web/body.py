@@ -13,9 +13,9 @@ from ticketry.web.problems import malformed_json
 _JSON_TYPE = re.compile(r"application/([a-z0-9.!#$&^_-]+\+)?json", re.ASCII)
 
 
-def too_large(limit: int) -> InvalidRequest:
-    """The body has more bytes than the server takes."""
-    return InvalidRequest("body_too_large", f"The request body is larger than {limit} bytes", limit=limit)
+def too_large(limit: int, what: str = "The request body") -> InvalidRequest:
+    """The body, or a part of it, has more bytes than the server takes."""
+    return InvalidRequest("body_too_large", f"{what} is larger than {limit} bytes", limit=limit)
 
 
 def _refuse_constant(name: str) -> NoReturn:

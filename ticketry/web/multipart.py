@@ -1,6 +1,5 @@
 """Reading a form with a file as it comes: the file's bytes are handed on in pieces and never held together."""
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ticketry.core.errors import InvalidRequest, ValidationFailed, field_error
 from ticketry.web.body import too_large
+from ticketry.web.streams import Patience
 
 FILE = "file"
 BESIDE = 131_072
@@ -18,6 +18,8 @@ BESIDE = 131_072
 LONGEST_HEADER = 65_536
 IDLE = 60.0
 """Seconds that a sender may be silent in the middle of a form."""
+LEAST_RATE = 8_192
+"""Bytes a second that a sender must send over the whole, beside `IDLE` once: bytes now and then would take days."""
 
 
 def malformed() -> InvalidRequest:
@@ -58,6 +60,7 @@ class FileForm:
         if announced is not None and announced.isdecimal() and int(announced) > limit + BESIDE:
             raise too_large(limit)
         self._body = aiter(request.stream())
+        self._patience = Patience(IDLE, LEAST_RATE)
         self._part = _Part()
         self._header = [bytearray(), bytearray()]
         self._pieces: deque[bytes] = deque()
@@ -101,7 +104,7 @@ class FileForm:
             return
         if self._has_file:
             raise ValidationFailed(field_error(FILE, "one_file", "send one file at a time"))
-        if b"filename" not in options:
+        if not options.get(b"filename"):  # a browser sends an empty one when no file was chosen
             raise ValidationFailed(field_error(FILE, "no_file", "must be a file, with a filename"))
         self._has_file = True
         self.file_name = options[b"filename"].decode("utf-8", "replace")
@@ -126,12 +129,12 @@ class FileForm:
         self._ended = True
 
     async def _next(self) -> bytes | None:
-        """The next bytes of the body; None at its end. Raises `upload_stalled` if the sender falls silent."""
+        """The next bytes of the body; None at its end. Raises `upload_stalled` if the sender is silent, or slow."""
         try:
-            async with asyncio.timeout(IDLE):
+            async with self._patience.wait():
                 return await anext(self._body, None)
         except TimeoutError:
-            message = f"Nothing came for {IDLE:g} seconds in the middle of the body"
+            message = f"Nothing came for {IDLE:g} seconds, or less than {LEAST_RATE} bytes a second over the whole"
             raise InvalidRequest("upload_stalled", message) from None
 
     async def _feed(self) -> None:
@@ -142,12 +145,13 @@ class FileForm:
                 raise malformed()
             return
         self._seen += len(chunk)
+        self._patience.moved(len(chunk))
         try:
             self._parser.write(chunk)
         except FormParserError:
             raise malformed() from None
         if self._seen - self._of_file > BESIDE:
-            raise too_large(self._limit)
+            raise too_large(BESIDE, "What stands beside the file in the form")
 
     async def open(self) -> None:
         """Reads up to the file. Raises `ValidationFailed` if the form has none."""

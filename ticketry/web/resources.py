@@ -35,6 +35,8 @@ class Resources:
     figures: list[Figures] = field(default_factory=list)
     exports: Counter[str] = field(default_factory=Counter)
     """Exports that this process is sending, by workspace."""
+    uploads: Counter[str] = field(default_factory=Counter)
+    """Uploads that this process is receiving, by workspace."""
     wires: Wires = field(init=False)
     lanes: Share = field(init=False)
     claims: Share = field(init=False)

@@ -1,8 +1,8 @@
 """Answers that are made while they are sent."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -20,6 +20,29 @@ class Stalled(Exception):
     """The client takes nothing any more, or too little."""
 
 
+class Patience:
+    """How long a peer may be waited for: `silence` seconds at a time, and over the whole no longer than `least_rate`
+    bytes a second and `silence` once more would take.
+    """
+
+    def __init__(self, silence: float, least_rate: int) -> None:
+        self._silence, self._least_rate = silence, least_rate
+        self._waited, self._moved = 0.0, 0
+
+    @asynccontextmanager
+    async def wait(self) -> AsyncIterator[None]:
+        """Waits no longer than is left. Raises `TimeoutError`."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with asyncio.timeout(min(self._silence, self._silence + self._moved / self._least_rate - self._waited)):
+            yield
+        self._waited += clock() - began
+
+    def moved(self, size: int) -> None:
+        """So many bytes more came or went."""
+        self._moved += size
+
+
 class Stream(StreamingResponse):
     """An answer as long as it comes, sent as fast as the client takes it.
 
@@ -31,10 +54,11 @@ class Stream(StreamingResponse):
         self,
         blocks: AsyncGenerator[bytes, None],
         holds: AbstractAsyncContextManager[Any],
-        media_type: str,
+        media_type: str | None,
         headers: Mapping[str, str],
+        status: int = 200,
     ) -> None:
-        super().__init__(blocks, 200, headers, media_type)
+        super().__init__(blocks, status, headers, media_type)
         self.blocks = blocks
         self.holds = holds
 
@@ -54,15 +78,14 @@ class Stream(StreamingResponse):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        clock, waited, sent = asyncio.get_running_loop().time, 0.0, 0
+        patience = Patience(PATIENCE, LEAST_RATE)
         async for block in self.blocks:
-            began = clock()
             try:
-                async with asyncio.timeout(min(PATIENCE, PATIENCE + sent / LEAST_RATE - waited)):
+                async with patience.wait():
                     await send({"type": "http.response.body", "body": block, "more_body": True})
             except TimeoutError:
                 raise Stalled("the client takes nothing, or too little, to go on with it") from None
-            waited, sent = waited + clock() - began, sent + len(block)
+            patience.moved(len(block))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -105,6 +105,33 @@ async def has_mark_changes(tx: Tx, workspace_id: str) -> bool:
     return row is not None and bool(row[0])
 
 
+async def tables(tx: Tx) -> list[str]:
+    """Every table that holds anything of a workspace."""
+    rows = await tx.all(
+        """SELECT c.oid::regclass::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+           WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND a.attname = 'workspace_id'
+           ORDER BY 1"""
+    )
+    return [name for (name,) in rows]
+
+
+async def renew_statistics(tx: Tx, table: str) -> None:
+    """Makes the planner's statistics of a table anew: they hold values, also of rows that are gone.
+
+    An empty table's are cleared: ANALYZE would leave them. (Before PostgreSQL 18 they stay until it has rows.)
+    """
+    await tx.execute(f"ANALYZE {table}")
+    row = await tx.one(f"SELECT EXISTS (SELECT FROM {table}), to_regproc('pg_clear_attribute_stats') IS NOT NULL")
+    if row == (False, True):
+        await tx.all(
+            """SELECT pg_clear_attribute_stats(schemaname::text, tablename::text, attname::text, inherited)
+               FROM pg_stats WHERE schemaname = current_schema() AND (tablename = %(table)s OR tablename IN (
+                   SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = %(table)s::text::regclass))
+               AND has_table_privilege(%(table)s::text, 'MAINTAIN')""",
+            {"table": table},
+        )
+
+
 async def raws(tx: Tx, workspace_id: str, mail_ids: Sequence[str]) -> list[str]:
     """Those of these mails that the file store has as they came."""
     query = "SELECT mail_id FROM inbound_raws WHERE workspace_id = %s AND mail_id = ANY(%s)"
