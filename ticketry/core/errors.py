@@ -47,6 +47,10 @@ class Busy(Conflict):
     """Somebody else is at it right now: the same request may succeed in a moment."""
 
 
+class Crowded(TicketryError):
+    """Too much is being done at once: the same request may succeed in a moment."""
+
+
 class PreconditionFailed(TicketryError):
     """The caller named a version of the object that is no longer the current one."""
 

@@ -1,6 +1,5 @@
 """Connections, and the unit of work that the edge opens for a request, a job or a command."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,7 +10,7 @@ from psycopg import AsyncCursor, AsyncRawCursor, DatabaseError, Error
 from psycopg.errors import DeadlockDetected, InFailedSqlTransaction, LockNotAvailable, QueryCanceled
 from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory, tuple_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from ticketry.core.errors import Conflict
 from ticketry.db.binding import bound, register
@@ -95,30 +94,6 @@ class refusals:  # noqa: N801 - it is called like a function
     def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
         if isinstance(error, DatabaseError) and error.sqlstate == REFUSED:
             raise Conflict(error.diag.message_primary or "", error.diag.message_detail or "") from error
-
-
-class Share:
-    """A part of the pool's connections, for work that could take them all: `async with` waits for one of them.
-
-    Who holds one and waits for another is never in the way of the rest, as long as the rest has some left.
-    """
-
-    def __init__(self, size: int, patience: float = 10) -> None:
-        self._free = asyncio.Semaphore(max(1, size))
-        self._patience = patience
-
-    async def __aenter__(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()  # which does not wait: a timer would cost more than all the rest of this
-            return
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._free.acquire()
-        except TimeoutError:
-            raise PoolTimeout(f"no connection was free for {self._patience} s") from None
-
-    async def __aexit__(self, *error: object) -> None:
-        self._free.release()
 
 
 class Tx:

@@ -171,7 +171,7 @@ async def in_parts(house: Resources, claim: Claim) -> AsyncIterator[Parts]:
     The claim is stored before the first part, so that it is known for which request the key is used, however it ends.
     """
     now = house.clock()
-    async with house.claims, unit(house.pool, now) as tx:
+    async with house.claims.of(claim.workspace_id), unit(house.pool, now) as tx:
         await _take(tx, claim)
         known = None
         if await _row(tx, claim) is None:
@@ -186,8 +186,8 @@ async def _begin(tx: Tx, claim: Claim) -> None:
     own = (claim.workspace_id, claim.key_id, claim.key)
     await tx.execute(
         """DELETE FROM idempotent_answers
-           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = %s AND created_at <= %s""",
-        (*own, tx.now - KEPT),
+           WHERE workspace_id = %s AND key_id = %s AND idempotency_key = ANY(%s) AND created_at <= %s""",
+        (claim.workspace_id, claim.key_id, claim.forms, tx.now - KEPT),
     )
     await tx.execute(
         """INSERT INTO idempotent_answers

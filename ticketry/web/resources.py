@@ -10,7 +10,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ticketry.core.clock import Clock
-from ticketry.db.pool import Pool, Share, Tx, make_pool
+from ticketry.db.pool import Pool, Tx, make_pool
+from ticketry.db.share import Share
 from ticketry.db.wire import Wires
 from ticketry.settings import Settings
 from ticketry.web.news import News
@@ -46,9 +47,9 @@ class Resources:
         # sixth of the pool is left to those that wait for nothing.
         assert self.settings.database_url is not None
         self.wires = Wires(self.settings.database_url)
-        sixth = max(1, self.settings.pool_size // 6)
-        self.lanes = Share(self.settings.pool_size - 2 * sixth)
-        self.claims = Share(sixth)
+        rest, quarter = max(1, self.settings.pool_size // 6), max(1, self.settings.pool_size // 4)
+        self.lanes = Share(self.settings.pool_size - rest - quarter)
+        self.claims = Share(quarter)
 
 
 def make_resources(settings: Settings, clock: Clock) -> Resources:

@@ -14,7 +14,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from ticketry.core.actor import Actor
-from ticketry.core.errors import Busy, TicketryError
+from ticketry.core.errors import Busy, Crowded, TicketryError
 from ticketry.core.fields import StrictModel
 from ticketry.db.pool import GAVE_UP, Tx, unit
 from ticketry.tickets import store
@@ -152,7 +152,7 @@ class Run:
         try:
             try:
                 self.results[n] = await self._perform(n, body, ticket)
-            except Busy:
+            except (Busy, Crowded):
                 raise
             except TicketryError as error:
                 self.results[n] = await self._keep_refusal(n, error)
@@ -177,7 +177,7 @@ class Run:
         if not atomic:
             yield house.wires.unit(house.clock())
             return
-        async with house.lanes, unit(house.pool, house.clock()) as tx:
+        async with house.lanes.of(self.actor.workspace_id), unit(house.pool, house.clock()) as tx:
             yield tx
 
     async def _keep_refusal(self, n: int, error: TicketryError) -> bytes:
@@ -189,7 +189,7 @@ class Run:
 
     def _passing(self, error: Exception) -> TicketryError:
         """What is told of an error that may be gone at the next attempt."""
-        if isinstance(error, Busy):
+        if isinstance(error, Busy | Crowded):
             return error
         if isinstance(error, GAVE_UP):
             log.warning("bulk operation gave up", error=" ".join(str(error).split()))

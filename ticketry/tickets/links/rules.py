@@ -44,7 +44,10 @@ def change(kind: LinkType, other: Ticket, *, made: bool) -> dict[str, Any]:
 
 def on_duplicate(original: Ticket) -> str:
     """What a customer reads on a ticket that is closed as a duplicate."""
-    return f"This ticket is a duplicate of {label(original.number)} and was closed. We go on there."
+    number = label(original.number)
+    if original.status == "closed":
+        return f"This ticket is a duplicate of {number} and was closed. So is {number}."
+    return f"This ticket is a duplicate of {number} and was closed. We go on there."
 
 
 def on_original(duplicate: Ticket) -> str:
