@@ -111,3 +111,37 @@ def test_words_go_and_are_not_kept_on_the_way(house: House, event: tuple[str, di
 def test_the_table_holds_an_erased_contact_empty(house: House) -> None:
     with pytest.raises(IntegrityError):
         house.sql("UPDATE contacts SET erased_at = now() WHERE id = %s", (house.cast.customer_id,))
+
+
+FORGED = """CREATE FUNCTION pg_temp.erase_event() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE events SET actor_name = new.actor_name, data = new.data
+    WHERE id = new.event_id{more};
+    RETURN new; END $$"""
+CALLS_IT = """CREATE TRIGGER t BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION {}"""
+
+
+@pytest.mark.parametrize(
+    "makes",
+    [
+        [FORGED.format(more=""), CALLS_IT.format("pg_temp.erase_event()")],
+        [
+            FORGED.format(more='/*"\nPL/pgSQL function erase_event() line 7 at SQL statement\n*/'),
+            CALLS_IT.format("pg_temp.erase_event()"),
+        ],
+        [CALLS_IT.format("public.erase_event()")],
+    ],
+    ids=["the same name", "the words of the guard", "the genuine one elsewhere"],
+)
+def test_no_table_of_ones_own_opens_the_way(
+    house: House, event: tuple[str, dict[str, Any]], running: str, makes: list[str]
+) -> None:
+    before = house.sql("SELECT to_jsonb(e) FROM events e ORDER BY position")
+    with psycopg.connect(house.database_url) as conn:
+        conn.execute("CREATE TEMP TABLE own (LIKE event_erasures)")
+        for statement in makes:
+            conn.execute(statement)  # type: ignore[call-overload]
+        query = ERASE.replace("event_erasures", "own")
+        data = json.dumps(event[1])
+        with pytest.raises(InsufficientPrivilege):
+            conn.execute(query, (house.cast.workspace_id, event[0], running, "HACKED", data))  # type: ignore[call-overload]
+    assert house.sql("SELECT to_jsonb(e) FROM events e ORDER BY position") == before

@@ -9,6 +9,8 @@ from ticketry.core.fields import Instant
 
 FORMAT = 1
 """Of the folder. A program reads the formats that it knows, and no other."""
+LAST_NUMBER = 10**17
+"""That a folder may tell of: what comes after it can be called by its number for a long time."""
 MANIFEST = "manifest.json"
 WORKSPACE = "workspaces"
 FILES = "files"
@@ -28,6 +30,8 @@ class Table:
     shown: tuple[tuple[str, str], ...] = ()
     later: tuple[str, ...] = ()
     """Columns that are given their values when everything is there: nobody brings tickets to an erased contact."""
+    kinds: tuple[tuple[str, str], ...] = ()
+    """What JSON a value must be where the column would take any, or nothing."""
     replaces: bool = False
     """Whether a row may be there already, made with the workspace: then it is given these values."""
 
@@ -42,19 +46,35 @@ TABLES = (
     Table("contacts", "id", later=("erased_at",)),
     Table("sla_calendars", "id"),
     Table("sla_policies", "id", replaces=True),
-    Table("sla_policy_versions", "policy_id, version", only="(policy_id, version) <> ('sla_default', 1)"),
-    Table("tickets", "number", stay=("last_transaction",)),
+    Table(
+        "sla_policy_versions",
+        "policy_id, version",
+        only="(policy_id, version) <> ('sla_default', 1)",
+        kinds=(("targets", "object"), ("conditions", "object"), ("escalations", "array")),
+    ),
+    Table(
+        "tickets",
+        "number",
+        stay=("last_transaction",),
+        kinds=(("custom_fields", "object"), ("metadata", "object")),
+    ),
     Table("ticket_relations", "ticket_id, other_id"),
     Table("comments", "ticket_id, position", stay=("position",)),
     Table("resolutions", "ticket_id, cycle"),
-    Table("events", "transaction_id, position", stay=("transaction_id", "position")),
+    Table("events", "transaction_id, position", stay=("transaction_id", "position"), kinds=(("data", "object"),)),
     Table(
         "attachments",
         "id",
         only="ticket_id IS NOT NULL",
         shown=(("state", "CASE state WHEN 'erasing' THEN 'erased' ELSE state END"),),
     ),
-    Table("erasures", "started_at, id", stay=("settled", "halvings"), only="finished_at IS NOT NULL"),
+    Table(
+        "erasures",
+        "started_at, id",
+        stay=("settled", "halvings"),
+        only="finished_at IS NOT NULL",
+        kinds=(("finished_at", "string"), ("counts", "object")),
+    ),
     Table("mail_settings", "workspace_id"),
     Table("mail_templates", "kind"),
 )
@@ -93,7 +113,7 @@ class Manifest(BaseModel):
     program: str
     made_at: Instant
     workspace: Origin
-    last_number: Annotated[int, Field(ge=0, description="The last ticket number that was given.")]
+    last_number: Annotated[int, Field(ge=0, le=LAST_NUMBER, description="The last ticket number that was given.")]
     attachments: Annotated[int, Field(ge=0, description="Files in the folder of attachments.")]
     tables: dict[str, Entry]
 

@@ -176,6 +176,7 @@ async def _bring_settings(tx: Tx, workspace_id: str, folder: Path, manifest: Man
             parse_instant(row[name])
         except ValueError as error:
             raise OperatorError(f"{WORKSPACE}.ndjson line 1: {name}: {error}") from None
+    rules.check_settings(row)
     stay = ("name",) if new else KEPT_AT_HOME
     try:
         async with store.savepoint(tx):
@@ -198,6 +199,9 @@ async def _bring_table(tx: Tx, workspace_id: str, table: Table, folder: Path, en
         line, missing, unknown = wrong
         said = f"{missing}: is missing" if missing else f"{unknown}: is no field of it" if unknown else "is no object"
         raise OperatorError(f"{table.file} line {line}: {said}")
+    if other := await store.no_such_kind(tx, table.kinds):
+        line, field, kind = other
+        raise OperatorError(f"{table.file} line {line}: {field}: must be a JSON {kind}")
     if inexact := await store.no_instants(tx, table.name):
         line, field, value = inexact
         raise OperatorError(f"{table.file} line {line}: {field}: {value} is no instant like 2025-01-15T16:30:00Z")

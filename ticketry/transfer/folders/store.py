@@ -153,6 +153,17 @@ async def misshapen(tx: Tx, names: Sequence[str]) -> tuple[int, str | None, str 
     return None if row is None else (row[0], row[1], row[2])
 
 
+async def no_such_kind(tx: Tx, kinds: Sequence[tuple[str, str]]) -> tuple[int, str, str] | None:
+    """The first line of which a field is other JSON than `kinds` says: line, field, and what it must be."""
+    row = await tx.one(
+        """SELECT line, field, kind
+           FROM incoming CROSS JOIN unnest(%(fields)s::text[], %(kinds)s::text[]) AS k (field, kind)
+           WHERE jsonb_typeof(row -> field) IS DISTINCT FROM kind ORDER BY 1, 2 LIMIT 1""",
+        {"fields": [field for field, _ in kinds], "kinds": [kind for _, kind in kinds]},
+    )
+    return None if row is None else (row[0], row[1], row[2])
+
+
 async def no_instants(tx: Tx, table: str) -> tuple[int, str, str] | None:
     """The first line with an instant that is not written as one: line, field, value. (PostgreSQL takes `yesterday`.)"""
     row = await tx.one(
