@@ -119,3 +119,16 @@ def test_a_store_that_does_not_answer_is_told(house: House, endpoint: str, wrong
             error = problem(answer, 503, "api_error", "storage_unavailable")
             assert answer.headers["retry-after"] == str(error["retry_after"])
             assert "secret" not in answer.text
+
+
+def test_a_bucket_that_is_gone_is_not_a_file_that_is_gone(house: House, cloud: House, endpoint: str) -> None:
+    """Else files that nobody looked for would count as deleted, also by an erasure."""
+    made = upload(cloud, b"still there")
+    options = {**CREDENTIALS, "s3_bucket": "no-such-bucket", "s3_endpoint": endpoint, "files_dir": None}
+    for url in serve(house.database_url, house.clock, **options):
+        lost = House(url, house.database_url, house.clock, house.cast)
+        problem(get(lost, made), 503, "api_error", "storage_unavailable")
+        lost.client(lost.cast.admin).delete(f"/v1/attachments/{made['id']}")
+        lost.close()
+    assert house.sql("SELECT state FROM attachments WHERE id = %s", (made["id"],)) == [("dropping",)]
+    assert made["id"] in objects(endpoint)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from kit import close
 from typer.testing import Result
 
 from ticketry.db.pool import Tx
-from ticketry.transfer.folders import service, store
+from ticketry.transfer.folders import disk, service, store
 from ticketry.transfer.folders.models import MANIFEST, TABLES
 
 from .moving import bring, export, furnished, lines, run
@@ -369,3 +370,35 @@ def test_no_column_that_is_taken_sounds_like_a_secret(house: House) -> None:
 
     for name in house.run(names):
         assert not any(word in name for word in ("secret", "password", "token", "hash", "key")), name
+
+
+def test_a_note_among_the_files_of_an_older_export_is_left_alone(house: House, files: Path, folder: Path) -> None:
+    note = folder / "files" / "MY_NOTES.txt"
+    note.parent.mkdir(exist_ok=True)
+    note.write_text("mine")
+    told = refusal(run(house, files, "export", folder, "--workspace", house.cast.workspace_id))
+    assert "files/MY_NOTES.txt, which is not part of an export" in told
+    assert note.read_text() == "mine"
+    note.unlink()
+    assert run(house, files, "export", folder, "--workspace", house.cast.workspace_id).exit_code == 0
+
+
+def test_what_a_killed_export_left_is_cleared_and_what_it_replaced_comes_back(folder: Path, tmp_path: Path) -> None:
+    gone, here = 2**22 + 1, os.getppid()
+    for pid in (gone, here):
+        (tmp_path / f".copy.{pid}.partial").mkdir()
+    folder.rename(tmp_path / f".copy.{gone}.old")
+    with disk.draft(folder) as beside:
+        assert (folder / MANIFEST).exists()
+        (beside / "new").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".copy.{here}.partial", "copy"]
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_a_link_to_a_folder_stays_one(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    with disk.draft(tmp_path / "link") as beside:
+        (beside / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "link"]

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -47,12 +47,19 @@ def _told(error: BaseError | OSError) -> TicketryError:
     return storage_full() if any(sign in str(error) for sign in _FULL) else storage_unavailable()
 
 
+def _is_no_store(error: FileNotFoundError) -> bool:
+    """Whether it is not the file that is missing but all of its store: nothing may be taken for deleted then."""
+    return "NoSuchBucket" in str(error)
+
+
 @contextmanager
 def _said() -> Iterator[None]:
     """What goes wrong in the store, in our words; that a file is not there stays as it is."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if _is_no_store(error):
+            raise storage_unavailable() from error
         raise
     except (BaseError, OSError) as error:
         raise _told(error) from error
@@ -124,12 +131,8 @@ class Files:
 
     async def delete(self, path: str) -> None:
         """Deletes a file, and what a process that died may have left of it. One that is not there is no error."""
-        try:
+        with suppress(FileNotFoundError), _said():
             await obstore.delete_async(self._store, path)
-        except FileNotFoundError:
-            pass
-        except (BaseError, OSError) as error:
-            raise _told(error) from error
         if self._folder is not None:
             (self._folder / f"{path}#1").unlink(missing_ok=True)  # where a write lies until it is complete
 

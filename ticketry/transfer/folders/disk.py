@@ -1,16 +1,18 @@
 """The folder itself: written beside its place and put there when it is whole; read only if it is what it says."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Self
 
 from ticketry.core.errors import OperatorError
 from ticketry.transfer.folders import rules
-from ticketry.transfer.folders.models import MANIFEST, Entry, Manifest
+from ticketry.transfer.folders.models import FILES, MANIFEST, Entry, Manifest
 
 BLOCK = 1_048_576
 
@@ -53,9 +55,11 @@ class Writing:
 def draft(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` which takes its place when the block ends well, and is gone when it does not.
 
-    Raises `OperatorError` at once if something lies there that is no export of ours.
+    Raises `OperatorError` at once if something lies there that is no export of ours. What exports left that were killed
+    is cleared away.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()
+    _clear_leftovers(folder)
     _check_free(folder)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(beside, ignore_errors=True)
@@ -79,8 +83,34 @@ def _check_free(folder: Path) -> None:
         manifest = read_manifest(folder) if MANIFEST in names else None
     except OperatorError:
         manifest = None
-    if strange := rules.foreign(names, manifest):
+    strange = rules.foreign(names, manifest)
+    if not strange and FILES in names and (folder / FILES).is_dir():
+        strange = [
+            f"{FILES}/{name}" for name in sorted({e.name for e in (folder / FILES).iterdir()} - _attached(folder))
+        ]
+    if strange:
         raise OperatorError(f"{folder} holds {strange[0]}, which is not part of an export: name an empty folder")
+
+
+def _attached(folder: Path) -> set[str]:
+    """The ids of the attachments that an export tells of; none if that cannot be read."""
+    try:
+        with (folder / "attachments.ndjson").open("rb") as lines:
+            return {str(json.loads(line)["id"]) for line in lines}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Half exports of processes that are gone; a whole one that was about to be replaced is put back."""
+    for left in folder.parent.glob(f".{escape(folder.name)}.*"):
+        pid, _, kind = left.name.removeprefix(f".{folder.name}.").partition(".")
+        if kind not in {"partial", "old"} or not pid.isdecimal() or Path(f"/proc/{pid}").exists():
+            continue
+        if kind == "old" and not folder.exists():
+            left.rename(folder)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _put(beside: Path, folder: Path) -> None:
