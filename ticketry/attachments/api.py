@@ -98,7 +98,7 @@ async def upload_attachment(actor: Writer, request: Request) -> Response:
     files = open_files(house.settings)
     if idempotency.IDEMPOTENCY_HEADER in request.headers:
         idempotency.Claim.of(request, actor, b"")  # a key of the wrong form is refused before the bytes come
-    with turn(house.uploads, actor.workspace_id, house.settings.uploads_at_once, "uploads"):
+    with turn(house.uploads, actor.workspace_id, house.settings.uploads_at_once, code="too_many_uploads"):
         return await _upload(request, house, actor, files)
 
 

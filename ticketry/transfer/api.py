@@ -54,7 +54,9 @@ async def export_tickets(
     assert house.settings.database_url is not None
     format_ = rules.format_of(asked.format, accept)
     async with AsyncExitStack() as stack:
-        stack.enter_context(turn(house.exports, actor.workspace_id, house.settings.export_limit, "exports"))
+        stack.enter_context(
+            turn(house.exports, actor.workspace_id, house.settings.export_limit, code="too_many_exports")
+        )
         now = house.clock()
         tx = await stack.enter_async_context(long_unit(house.settings.database_url, now, reads=True))
         found = await service.tickets(tx, actor, asked, format_)

@@ -9,13 +9,13 @@ RETRY_AFTER = 10
 
 
 @contextmanager
-def turn(taken: MutableMapping[str, int], workspace_id: str, most: int, what: str) -> Iterator[None]:
+def turn(taken: MutableMapping[str, int], workspace_id: str, most: int, *, code: str) -> Iterator[None]:
     """One of the `most` turns of a process; a workspace may have half of them, so that its slow clients never keep out
-    others. Raises `too_many_<what>` (429), for instance `too_many_exports`.
+    others. Raises `RateLimited` with this code.
     """
     if sum(taken.values()) >= most or taken.get(workspace_id, 0) >= max(1, most // 2):
-        message = f"Too many {what} are under way; try again when one has ended"
-        raise RateLimited(f"too_many_{what}", message, retry_after=RETRY_AFTER)
+        message = "Too many of these are under way; try again when one has ended"
+        raise RateLimited(code, message, retry_after=RETRY_AFTER)
     taken[workspace_id] = taken.get(workspace_id, 0) + 1
     try:
         yield
