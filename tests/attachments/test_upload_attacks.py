@@ -23,7 +23,7 @@ from conftest import House, MovedClock, serve
 from kit import in_chunks, problem
 
 from ticketry.attachments import service
-from ticketry.web import multipart
+from ticketry.web import multipart, streams
 
 LIMIT = 200_000
 
@@ -145,7 +145,7 @@ def test_half_a_file_is_seen_by_nobody(house: House) -> None:
 
 
 def test_one_who_falls_silent_is_answered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "IDLE", 0.3)
+    monkeypatch.setattr(streams, "PATIENCE", 0.3)
     with by_hand(house, {"Content-Length": "4000000"}) as line:
         line.sendall(part(b"x" * 2_000_000))
         told = answer_of(line)
@@ -155,8 +155,8 @@ def test_one_who_falls_silent_is_answered(house: House, monkeypatch: pytest.Monk
 
 def test_one_who_sends_too_little_is_answered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Something comes in time, again and again, and all of it would take days."""
-    monkeypatch.setattr(multipart, "IDLE", 0.5)
-    monkeypatch.setattr(multipart, "LEAST_RATE", 1e12)
+    monkeypatch.setattr(streams, "PATIENCE", 0.5)
+    monkeypatch.setattr(streams, "LEAST_SENT", 1e12)
     with by_hand(house, {"Content-Length": "4000000"}) as line:
         line.sendall(part(b"x" * 2_000))
         for _ in range(200):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -384,15 +383,27 @@ def test_a_note_among_the_files_of_an_older_export_is_left_alone(house: House, f
 
 
 def test_what_a_killed_export_left_is_cleared_and_what_it_replaced_comes_back(folder: Path, tmp_path: Path) -> None:
-    gone, here = 2**22 + 1, os.getppid()
-    for pid in (gone, here):
-        (tmp_path / f".copy.{pid}.partial").mkdir()
-    folder.rename(tmp_path / f".copy.{gone}.old")
+    for name in (".copy.dead0000.partial", ".copy.other.dead0000.partial"):
+        (tmp_path / name).mkdir()
+    folder.rename(tmp_path / ".copy.dead0000.old")
     with disk.draft(folder) as beside:
         assert (folder / MANIFEST).exists()
         (beside / "new").touch()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".copy.{here}.partial", "copy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".copy.other.dead0000.partial", "copy"]
     assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_an_export_that_is_being_written_is_not_cleared_whoever_writes_it(folder: Path, tmp_path: Path) -> None:
+    """By its lock, not by a process id: in another container that would be somebody else's."""
+    shutil.rmtree(folder)
+    with disk.draft(folder) as first:
+        (first / "first").touch()
+        with disk.draft(folder) as second:
+            assert (first / "first").exists()
+            (second / MANIFEST).write_text("{}")
+        assert (first / "first").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+    assert [path.name for path in folder.iterdir()] == ["first"]
 
 
 def test_a_link_to_a_folder_stays_one(folder: Path, tmp_path: Path) -> None:

@@ -10,16 +10,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ticketry.core.errors import InvalidRequest, ValidationFailed, field_error
 from ticketry.web.body import too_large
-from ticketry.web.streams import Patience
+from ticketry.web.streams import patiently
 
 FILE = "file"
 BESIDE = 131_072
 """Bytes that a form may have beside its file: other fields, headers, boundaries."""
 LONGEST_HEADER = 65_536
-IDLE = 60.0
-"""Seconds that a sender may be silent in the middle of a form."""
-LEAST_RATE = 8_192
-"""Bytes a second that a sender must send over the whole, beside `IDLE` once: bytes now and then would take days."""
 
 
 def malformed() -> InvalidRequest:
@@ -59,8 +55,7 @@ class FileForm:
         announced = request.headers.get("content-length")
         if announced is not None and announced.isdecimal() and int(announced) > limit + BESIDE:
             raise too_large(limit)
-        self._body = aiter(request.stream())
-        self._patience = Patience(IDLE, LEAST_RATE)
+        self._body = patiently(request)
         self._part = _Part()
         self._header = [bytearray(), bytearray()]
         self._pieces: deque[bytes] = deque()
@@ -128,24 +123,14 @@ class FileForm:
     def _on_end(self) -> None:
         self._ended = True
 
-    async def _next(self) -> bytes | None:
-        """The next bytes of the body; None at its end. Raises `upload_stalled` if the sender is silent, or slow."""
-        try:
-            async with self._patience.wait():
-                return await anext(self._body, None)
-        except TimeoutError:
-            message = f"Nothing came for {IDLE:g} seconds, or less than {LEAST_RATE} bytes a second over the whole"
-            raise InvalidRequest("upload_stalled", message) from None
-
     async def _feed(self) -> None:
-        chunk = await self._next()
+        chunk = await anext(self._body, None)
         if chunk is None:
             self._over = True
             if not self._ended:
                 raise malformed()
             return
         self._seen += len(chunk)
-        self._patience.moved(len(chunk))
         try:
             self._parser.write(chunk)
         except FormParserError:

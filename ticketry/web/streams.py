@@ -1,19 +1,25 @@
-"""Answers that are made while they are sent."""
+"""Bodies that are read as they come, and answers that are made while they are sent: as long as the peer keeps pace."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from ticketry.core.errors import InvalidRequest
 
 PATIENCE = 60
 """Seconds that a client may leave a block untaken: what a stream holds (a connection, a snapshot) others may need."""
 LEAST_RATE = 65_536
 """Bytes a second that a client must take over the whole, beside `PATIENCE` once: who takes a block now and then would
 hold them for days. Only the time spent waiting for the client counts."""
+
+
+LEAST_SENT = 8_192
+"""Bytes a second that a client must send over the whole, likewise: who uploads has often the slower line."""
 
 
 class Stalled(Exception):
@@ -41,6 +47,22 @@ class Patience:
     def moved(self, size: int) -> None:
         """So many bytes more came or went."""
         self._moved += size
+
+
+async def patiently(request: Request) -> AsyncGenerator[bytes, None]:
+    """The body in pieces. Raises `upload_stalled` if the sender is silent, or slow."""
+    body, patience = aiter(request.stream()), Patience(PATIENCE, LEAST_SENT)
+    while True:
+        try:
+            async with patience.wait():
+                chunk = await anext(body, None)
+        except TimeoutError:
+            told = f"Nothing came for {PATIENCE:g} seconds, or less than {LEAST_SENT} bytes a second over the whole"
+            raise InvalidRequest("upload_stalled", told) from None
+        if chunk is None:
+            return
+        patience.moved(len(chunk))
+        yield chunk
 
 
 class Stream(StreamingResponse):

@@ -1,9 +1,13 @@
 """POST /v1/inbound/email, and looking at what came."""
 
+import contextlib
+import socket
 import threading
+import time
 from collections import Counter
 from email.header import Header
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -11,6 +15,7 @@ from conftest import House, serve
 from kit import check_edge, close, forbidden, force_status, in_chunks, mint, problem, wrong_fields
 
 from ticketry.mail.receiving import rules
+from ticketry.web import streams
 
 from . import mails
 from .post import HEADERS, comments, counted, files_of, handed_in, post, reference, ticket_of
@@ -273,3 +278,25 @@ def test_a_fault_of_ours_still_keeps_the_mail(house: House) -> None:
     assert told["outcome"] == "ticket"
     assert told["problem"] == "acting on it failed (CheckViolation)"
     assert b"About frogs." in files_of(house, told["ticket_id"])["mail.eml"]
+
+
+@pytest.mark.parametrize("pieces", [1, 200], ids=["silent", "slow"])
+def test_a_sender_that_does_not_keep_pace_is_answered(
+    house: House, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    monkeypatch.setattr(streams, "PATIENCE", 0.5)
+    monkeypatch.setattr(streams, "LEAST_SENT", 1e12)
+    before = counted(house)
+    place = urlsplit(house.url)
+    told = {"Host": "x", "Authorization": f"Bearer {house.cast.admin}", **HEADERS, "Content-Length": "400000"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    with socket.create_connection((place.hostname, place.port), timeout=30) as line:
+        line.sendall(f"POST /v1/inbound/email HTTP/1.1\r\n{head}\r\n".encode())
+        with contextlib.suppress(OSError):
+            for _ in range(pieces):
+                line.sendall(b"x")
+                time.sleep(0.02)
+        answer = line.recv(100_000)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"upload_stalled" in answer
+    assert counted(house) == before

@@ -1,12 +1,11 @@
 """The calls on mail that comes in."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from ticketry.accounts.guard import GuardedRoute, Unit, moves_bytes, needs
 from ticketry.core.actor import Actor
@@ -19,6 +18,7 @@ from ticketry.mail.receiving.models import Inbound, InboundAsked, InboundDetail,
 from ticketry.web.body import too_large
 from ticketry.web.openapi import errors
 from ticketry.web.resources import data_answer, json_answer, resources
+from ticketry.web.streams import Stream, patiently
 
 router = APIRouter(prefix="/v1/inbound", tags=["mail in"], route_class=GuardedRoute)
 
@@ -28,8 +28,6 @@ MailId = Annotated[
     str, Path(alias="mail_id", max_length=64, pattern=NO_NUL, examples=["mail_01jhq3v9m4e5x8y7z6w5v4u3t2"])
 ]
 MEDIA_TYPE = "message/rfc822"
-IDLE = 60.0
-"""Seconds that a sender may be silent in the middle of a mail."""
 _TYPE = re.compile(rf"\s*{MEDIA_TYPE}\s*(;.*)?", re.IGNORECASE)
 _MAIL: dict[str, Any] = {
     "requestBody": {
@@ -68,24 +66,9 @@ async def receive_email(actor: Writer, request: Request) -> Response:
         raise too_large(limit)
     if not _TYPE.fullmatch(request.headers.get("content-type", "")):
         raise InvalidRequest("unsupported_media_type", f"Send the mail as {MEDIA_TYPE}")
-    async with intake.spooled(_patiently(request), limit) as mail:
+    async with intake.spooled(patiently(request), limit) as mail:
         received = await intake.take_in(house, actor, mail, "api")
     return data_answer(received, 201, {"Location": f"/v1/inbound/emails/{received.mail_id}"})
-
-
-async def _patiently(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises `upload_stalled` if the sender falls silent."""
-    body = aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout(IDLE):
-                chunk = await anext(body, None)
-        except TimeoutError:
-            message = f"Nothing came for {IDLE:g} seconds in the middle of the body"
-            raise InvalidRequest("upload_stalled", message) from None
-        if chunk is None:
-            return
-        yield chunk
 
 
 @router.get("/emails", response_model=Page[Inbound], responses=errors(422))
@@ -111,4 +94,4 @@ async def get_raw_email(actor: Reader, request: Request, mail_id: MailId) -> Res
     if pieces is None:
         raise NotFound("mail_not_found", "The mail is no longer kept as it came")
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.eml"'}
-    return StreamingResponse(pieces, 200, headers, "application/octet-stream")
+    return Stream(pieces, nullcontext(), "application/octet-stream", headers)

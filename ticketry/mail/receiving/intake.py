@@ -5,7 +5,7 @@ files that the timers clear away, so whoever sent the mail may send it again.
 """
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -177,7 +177,7 @@ async def _keep_raw(house: Resources, actor: Actor, files: Files, mail: Mail, ma
     await files.write(raw_path(actor.workspace_id, mail_id), mail.pieces())
 
 
-async def read_raw(house: Resources, actor: Actor, mail_id: str, size: int) -> AsyncIterator[bytes] | None:
+async def read_raw(house: Resources, actor: Actor, mail_id: str, size: int) -> AsyncGenerator[bytes, None] | None:
     """A mail of so many bytes as it came, in pieces; None if it is no longer kept."""
     with suppress(FileNotFoundError):
         return await open_files(house.settings).read(raw_path(actor.workspace_id, mail_id), 0, size)

@@ -1,13 +1,15 @@
 """The folder itself: written beside its place and put there when it is whole; read only if it is what it says."""
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Self
 
 from ticketry.core.errors import OperatorError
@@ -59,18 +61,28 @@ def draft(folder: Path) -> Iterator[Path]:
     is cleared away.
     """
     folder = folder.resolve()
-    _clear_leftovers(folder)
-    _check_free(folder)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True, mode=0o700)
-        yield beside
-        _put(beside, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(folder)
+        _check_free(folder)
+        with _locked_draft(folder) as beside:
+            yield beside
+            _put(beside, folder)
     except OSError as error:
         raise OperatorError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _locked_draft(folder: Path) -> Iterator[Path]:
+    """A new folder, locked as long as somebody writes it: a process id would be another one's in another container."""
+    beside = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    handle = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield beside
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        os.close(handle)
 
 
 def _check_free(folder: Path) -> None:
@@ -102,15 +114,30 @@ def _attached(folder: Path) -> set[str]:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Half exports of processes that are gone; a whole one that was about to be replaced is put back."""
-    for left in folder.parent.glob(f".{escape(folder.name)}.*"):
-        pid, _, kind = left.name.removeprefix(f".{folder.name}.").partition(".")
-        if kind not in {"partial", "old"} or not pid.isdecimal() or Path(f"/proc/{pid}").exists():
+    """Half exports that nobody writes any more; a whole one that was about to be replaced is put back."""
+    ours = re.compile(rf"\.{re.escape(folder.name)}\.\w+\.(partial|old)", re.ASCII)
+    for left in sorted(path for path in folder.parent.iterdir() if ours.fullmatch(path.name)):
+        if _is_being_written(left.with_suffix(".partial")):
             continue
-        if kind == "old" and not folder.exists():
+        if left.suffix == ".old" and not folder.exists():
             left.rename(folder)
         else:
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_being_written(beside: Path) -> bool:
+    """Whether a living process holds the lock of a draft."""
+    try:
+        handle = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _put(beside: Path, folder: Path) -> None:
