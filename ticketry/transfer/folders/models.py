@@ -9,12 +9,13 @@ from ticketry.core.fields import Instant
 
 FORMAT = 1
 """Of the folder. A program reads the formats that it knows, and no other."""
-LAST_NUMBER = 10**17
-"""That a folder may tell of: what comes after it can be called by its number for a long time."""
 MANIFEST = "manifest.json"
 WORKSPACE = "workspaces"
+POLICIES = "sla_policies"
 FILES = "files"
 """The folder of the attachments, each under its id."""
+HighestNumber = Annotated[int, Field(ge=0, le=10**17)]
+"""A ticket number that has others after it: `TICK-` is followed by 18 digits at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,6 @@ class Table:
     shown: tuple[tuple[str, str], ...] = ()
     later: tuple[str, ...] = ()
     """Columns that are given their values when everything is there: nobody brings tickets to an erased contact."""
-    kinds: tuple[tuple[str, str], ...] = ()
-    """What JSON a value must be where the column would take any, or nothing."""
     replaces: bool = False
     """Whether a row may be there already, made with the workspace: then it is given these values."""
 
@@ -45,36 +44,20 @@ TABLES = (
     Table("users", "id"),
     Table("contacts", "id", later=("erased_at",)),
     Table("sla_calendars", "id"),
-    Table("sla_policies", "id", replaces=True),
-    Table(
-        "sla_policy_versions",
-        "policy_id, version",
-        only="(policy_id, version) <> ('sla_default', 1)",
-        kinds=(("targets", "object"), ("conditions", "object"), ("escalations", "array")),
-    ),
-    Table(
-        "tickets",
-        "number",
-        stay=("last_transaction",),
-        kinds=(("custom_fields", "object"), ("metadata", "object")),
-    ),
+    Table(POLICIES, "id", replaces=True),
+    Table("sla_policy_versions", "policy_id, version", only="(policy_id, version) <> ('sla_default', 1)"),
+    Table("tickets", "number", stay=("last_transaction",)),
     Table("ticket_relations", "ticket_id, other_id"),
     Table("comments", "ticket_id, position", stay=("position",)),
     Table("resolutions", "ticket_id, cycle"),
-    Table("events", "transaction_id, position", stay=("transaction_id", "position"), kinds=(("data", "object"),)),
+    Table("events", "transaction_id, position", stay=("transaction_id", "position")),
     Table(
         "attachments",
         "id",
         only="ticket_id IS NOT NULL",
         shown=(("state", "CASE state WHEN 'erasing' THEN 'erased' ELSE state END"),),
     ),
-    Table(
-        "erasures",
-        "started_at, id",
-        stay=("settled", "halvings"),
-        only="finished_at IS NOT NULL",
-        kinds=(("finished_at", "string"), ("counts", "object")),
-    ),
+    Table("erasures", "started_at, id", stay=("settled", "halvings"), only="finished_at IS NOT NULL"),
     Table("mail_settings", "workspace_id"),
     Table("mail_templates", "kind"),
 )
@@ -113,7 +96,7 @@ class Manifest(BaseModel):
     program: str
     made_at: Instant
     workspace: Origin
-    last_number: Annotated[int, Field(ge=0, le=LAST_NUMBER, description="The last ticket number that was given.")]
+    last_number: Annotated[HighestNumber, Field(description="The last ticket number that was given.")]
     attachments: Annotated[int, Field(ge=0, description="Files in the folder of attachments.")]
     tables: dict[str, Entry]
 

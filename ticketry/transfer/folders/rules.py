@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import ValidationError
 
-from ticketry.accounts.workspaces.models import WorkspacePatch
 from ticketry.core.errors import OperatorError
 from ticketry.transfer.folders.models import FORMAT, MANIFEST, TABLES, WORKSPACE, Manifest
 
@@ -38,16 +37,6 @@ def check_columns(table: str, given: Sequence[str], present: Collection[str]) ->
         raise OperatorError(
             f"{MANIFEST}: {table}: this program knows no {unknown[0]}; use the version that exported it"
         )
-
-
-def check_settings(row: Mapping[str, object]) -> None:
-    """Raises `OperatorError` if a workspace would get settings that the API does not take."""
-    try:
-        WorkspacePatch.model_validate({name: row[name] for name in WorkspacePatch.model_fields if name in row})
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise OperatorError(f"{WORKSPACE}.ndjson line 1: {field}: {first['msg']}") from None
 
 
 def field_of(table: str, column: str | None, constraint: str | None) -> str | None:

@@ -15,14 +15,15 @@ from ticketry.attachments import service as attachments
 from ticketry.attachments.files import Files
 from ticketry.attachments.store import Place
 from ticketry.core.errors import OperatorError
-from ticketry.core.fields import parse_instant
 from ticketry.db.pool import Pool, Tx
+from ticketry.sla.policies.models import DEFAULT_POLICY_ID
 from ticketry.tickets.search.store import walk_an_index
-from ticketry.transfer.folders import disk, rules, store
+from ticketry.transfer.folders import disk, rows, rules, store
 from ticketry.transfer.folders.models import (
     FILES,
     FORMAT,
     MANIFEST,
+    POLICIES,
     TABLES,
     WORKSPACE,
     Entry,
@@ -161,6 +162,7 @@ async def bring(
         if table.later:
             await store.receive(tx, disk.blocks(folder / table.file))
             await store.complete(tx, workspace.id, table)
+    await _check_promises(tx, workspace.id, folder / f"{POLICIES}.ndjson")
     await store.settle_feed(tx, workspace.id)
     await store.move_numbers(tx, workspace.id, manifest.last_number)
 
@@ -171,12 +173,8 @@ async def _bring_settings(tx: Tx, workspace_id: str, folder: Path, manifest: Man
     row = await settings_of(folder)
     if missing := [name for name in given if name not in row]:
         raise OperatorError(f"{WORKSPACE}.ndjson line 1: {missing[0]}: is missing")
-    for name in ("created_at", "updated_at"):
-        try:
-            parse_instant(row[name])
-        except ValueError as error:
-            raise OperatorError(f"{WORKSPACE}.ndjson line 1: {name}: {error}") from None
-    rules.check_settings(row)
+    if wrong := rows.fault(WORKSPACE, to_json({name: row[name] for name in given})):
+        raise OperatorError(f"{WORKSPACE}.ndjson line 1: {wrong}")
     stay = ("name",) if new else KEPT_AT_HOME
     try:
         async with store.savepoint(tx):
@@ -199,12 +197,10 @@ async def _bring_table(tx: Tx, workspace_id: str, table: Table, folder: Path, en
         line, missing, unknown = wrong
         said = f"{missing}: is missing" if missing else f"{unknown}: is no field of it" if unknown else "is no object"
         raise OperatorError(f"{table.file} line {line}: {said}")
-    if other := await store.no_such_kind(tx, table.kinds):
-        line, field, kind = other
-        raise OperatorError(f"{table.file} line {line}: {field}: must be a JSON {kind}")
     if inexact := await store.no_instants(tx, table.name):
         line, field, value = inexact
         raise OperatorError(f"{table.file} line {line}: {field}: {value} is no instant like 2025-01-15T16:30:00Z")
+    await _check_rows(tx, table, entry.columns)
     await store.defer(tx)
     names = [name for name in entry.columns if name not in table.later]
     for first in range(1, received + 1, LINES_AT_ONCE):
@@ -214,6 +210,30 @@ async def _bring_table(tx: Tx, workspace_id: str, table: Table, folder: Path, en
     if lost := await store.dangling(tx, workspace_id, table):
         line, field, value = lost
         raise OperatorError(f"{table.file} line {line}: {field}: there is no {value} in {table.file}")
+
+
+async def _check_rows(tx: Tx, table: Table, present: Sequence[str]) -> None:
+    """The lines received hold what the API would have taken."""
+    asked = [name for name in rows.ROWS[table.name].model_fields if name in present] if table.name in rows.ROWS else []
+    if not asked:
+        return
+    line = 0
+    async with aclosing(store.received(tx, asked)) as blocks:
+        async for block in blocks:
+            for row in block.splitlines():
+                line += 1
+                if wrong := rows.fault(table.name, row):
+                    raise OperatorError(f"{table.file} line {line}: {wrong}")
+
+
+async def _check_promises(tx: Tx, workspace_id: str, file: Path) -> None:
+    """Every new ticket will find a policy, and every policy has its newest version."""
+    await store.receive(tx, disk.blocks(file))
+    if not await store.holds(tx, DEFAULT_POLICY_ID):
+        raise OperatorError(f"{file.name}: id: there is no {DEFAULT_POLICY_ID}, which is for all other tickets")
+    if lost := await store.unpromised(tx, workspace_id):
+        line, version = lost
+        raise OperatorError(f"{file.name} line {line}: version: there is no {version} in sla_policy_versions.ndjson")
 
 
 async def _bring_lines(tx: Tx, workspace_id: str, table: Table, names: Sequence[str], first: int, last: int) -> None:

@@ -153,17 +153,6 @@ async def misshapen(tx: Tx, names: Sequence[str]) -> tuple[int, str | None, str 
     return None if row is None else (row[0], row[1], row[2])
 
 
-async def no_such_kind(tx: Tx, kinds: Sequence[tuple[str, str]]) -> tuple[int, str, str] | None:
-    """The first line of which a field is other JSON than `kinds` says: line, field, and what it must be."""
-    row = await tx.one(
-        """SELECT line, field, kind
-           FROM incoming CROSS JOIN unnest(%(fields)s::text[], %(kinds)s::text[]) AS k (field, kind)
-           WHERE jsonb_typeof(row -> field) IS DISTINCT FROM kind ORDER BY 1, 2 LIMIT 1""",
-        {"fields": [field for field, _ in kinds], "kinds": [kind for _, kind in kinds]},
-    )
-    return None if row is None else (row[0], row[1], row[2])
-
-
 async def no_instants(tx: Tx, table: str) -> tuple[int, str, str] | None:
     """The first line with an instant that is not written as one: line, field, value. (PostgreSQL takes `yesterday`.)"""
     row = await tx.one(
@@ -175,6 +164,28 @@ async def no_instants(tx: Tx, table: str) -> tuple[int, str, str] | None:
         {"table": table},
     )
     return None if row is None else (row[0], row[1], row[2])
+
+
+def received(tx: Tx, names: Sequence[str]) -> AsyncGenerator[bytes, None]:
+    """These fields of the lines received, as lines of JSON, in blocks."""
+    chosen = ", ".join(f"'{name}', row -> '{name}'" for name in names)
+    return copied(tx, f"SELECT jsonb_build_object({chosen}) FROM incoming ORDER BY line", {}, LINES)
+
+
+async def holds(tx: Tx, row_id: str) -> bool:
+    """Whether one of the lines received has this id."""
+    return await tx.one("SELECT FROM incoming WHERE row ->> 'id' = %s", (row_id,)) is not None
+
+
+async def unpromised(tx: Tx, workspace_id: str) -> tuple[int, str] | None:
+    """The first of the policies received whose newest version is not there: line and version."""
+    row = await tx.one(
+        """SELECT line, row ->> 'version' FROM incoming
+           WHERE NOT EXISTS (SELECT FROM sla_policy_versions WHERE workspace_id = %s AND policy_id = row ->> 'id'
+               AND version = (row ->> 'version')::integer) ORDER BY line LIMIT 1""",
+        (workspace_id,),
+    )
+    return None if row is None else (row[0], row[1])
 
 
 async def insert(tx: Tx, workspace_id: str, table: Table, names: Sequence[str], first: int, last: int) -> None:
