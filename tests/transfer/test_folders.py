@@ -13,7 +13,7 @@ from kit import close
 from typer.testing import Result
 
 from ticketry.db.pool import Tx
-from ticketry.transfer.folders import disk, service, store
+from ticketry.transfer.folders import service, store
 from ticketry.transfer.folders.models import MANIFEST, TABLES
 
 from .moving import bring, export, furnished, lines, run
@@ -369,47 +369,3 @@ def test_no_column_that_is_taken_sounds_like_a_secret(house: House) -> None:
 
     for name in house.run(names):
         assert not any(word in name for word in ("secret", "password", "token", "hash", "key")), name
-
-
-def test_a_note_among_the_files_of_an_older_export_is_left_alone(house: House, files: Path, folder: Path) -> None:
-    note = folder / "files" / "MY_NOTES.txt"
-    note.parent.mkdir(exist_ok=True)
-    note.write_text("mine")
-    told = refusal(run(house, files, "export", folder, "--workspace", house.cast.workspace_id))
-    assert "files/MY_NOTES.txt, which is not part of an export" in told
-    assert note.read_text() == "mine"
-    note.unlink()
-    assert run(house, files, "export", folder, "--workspace", house.cast.workspace_id).exit_code == 0
-
-
-def test_what_a_killed_export_left_is_cleared_and_what_it_replaced_comes_back(folder: Path, tmp_path: Path) -> None:
-    for name in (".copy.dead0000.partial", ".copy.other.dead0000.partial"):
-        (tmp_path / name).mkdir()
-    folder.rename(tmp_path / ".copy.dead0000.old")
-    with disk.draft(folder) as beside:
-        assert (folder / MANIFEST).exists()
-        (beside / "new").touch()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".copy.other.dead0000.partial", "copy"]
-    assert [path.name for path in folder.iterdir()] == ["new"]
-
-
-def test_an_export_that_is_being_written_is_not_cleared_whoever_writes_it(folder: Path, tmp_path: Path) -> None:
-    """By its lock, not by a process id: in another container that would be somebody else's."""
-    shutil.rmtree(folder)
-    with disk.draft(folder) as first:
-        (first / "first").touch()
-        with disk.draft(folder) as second:
-            assert (first / "first").exists()
-            (second / MANIFEST).write_text("{}")
-        assert (first / "first").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
-    assert [path.name for path in folder.iterdir()] == ["first"]
-
-
-def test_a_link_to_a_folder_stays_one(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(folder)
-    with disk.draft(tmp_path / "link") as beside:
-        (beside / "new").touch()
-    assert (tmp_path / "link").is_symlink()
-    assert [path.name for path in folder.iterdir()] == ["new"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "link"]

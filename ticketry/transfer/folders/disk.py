@@ -1,20 +1,24 @@
 """The folder itself: written beside its place and put there when it is whole; read only if it is what it says."""
 
+import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
 
+from pydantic_core import from_json
+
 from ticketry.core.errors import OperatorError
 from ticketry.transfer.folders import rules
-from ticketry.transfer.folders.models import FILES, MANIFEST, Entry, Manifest
+from ticketry.transfer.folders.models import ATTACHMENTS, FILES, MANIFEST, Entry, Manifest
 
 BLOCK = 1_048_576
 
@@ -60,12 +64,12 @@ def draft(folder: Path) -> Iterator[Path]:
     Raises `OperatorError` at once if something lies there that is no export of ours. What exports left that were killed
     is cleared away.
     """
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _clear_leftovers(folder)
         _check_free(folder)
-        with _locked_draft(folder) as beside:
+        with _beside(folder) as beside:
             yield beside
             _put(beside, folder)
     except OSError as error:
@@ -73,16 +77,45 @@ def draft(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked_draft(folder: Path) -> Iterator[Path]:
-    """A new folder, locked as long as somebody writes it: a process id would be another one's in another container."""
+def _beside(folder: Path) -> Iterator[Path]:
+    """A new folder, held as long as somebody writes it."""
     beside = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-    handle = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield beside
+        with _held(beside):
+            yield beside
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """A lock that ends with the process, however that ends: ids of processes are given again, and differ by container.
+
+    False if another has it, or where the file system knows no locks: what the dead left there stays.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        held = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            held = False
+        yield held
+    finally:
         os.close(handle)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Half exports of processes that are gone; a whole one that was about to be replaced is put back."""
+    name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}\.(partial|old)", re.ASCII)
+    for left in folder.parent.glob(".*"):
+        if not name.fullmatch(left.name):
+            continue
+        with suppress(OSError), _held(left) as dead:
+            if dead and left.suffix == ".old" and not folder.exists():
+                left.rename(folder)
+            elif dead:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _check_free(folder: Path) -> None:
@@ -90,64 +123,48 @@ def _check_free(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise OperatorError(f"{folder} is no folder")
-    names = [entry.name for entry in folder.iterdir()]
     try:
-        manifest = read_manifest(folder) if MANIFEST in names else None
+        manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
     except OperatorError:
         manifest = None
-    strange = rules.foreign(names, manifest)
-    if not strange and FILES in names and (folder / FILES).is_dir():
-        strange = [
-            f"{FILES}/{name}" for name in sorted({e.name for e in (folder / FILES).iterdir()} - _attached(folder))
-        ]
-    if strange:
+    if strange := rules.foreign(_kinds(folder), manifest) or _strange_files(folder):
         raise OperatorError(f"{folder} holds {strange[0]}, which is not part of an export: name an empty folder")
 
 
-def _attached(folder: Path) -> set[str]:
-    """The ids of the attachments that an export tells of; none if that cannot be read."""
-    try:
-        with (folder / "attachments.ndjson").open("rb") as lines:
-            return {str(json.loads(line)["id"]) for line in lines}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+def _kinds(folder: Path) -> dict[str, str]:
+    """What lies in a folder, by name: `file`, `folder`, or `other`, as links are."""
+    found = {}
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        found[path.name] = "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+    return found
 
 
-def _clear_leftovers(folder: Path) -> None:
-    """Half exports that nobody writes any more; a whole one that was about to be replaced is put back."""
-    ours = re.compile(rf"\.{re.escape(folder.name)}\.\w+\.(partial|old)", re.ASCII)
-    for left in sorted(path for path in folder.parent.iterdir() if ours.fullmatch(path.name)):
-        if _is_being_written(left.with_suffix(".partial")):
-            continue
-        if left.suffix == ".old" and not folder.exists():
-            left.rename(folder)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_being_written(beside: Path) -> bool:
-    """Whether a living process holds the lock of a draft."""
-    try:
-        handle = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+def _strange_files(folder: Path) -> list[str]:
+    """What lies among the files of attachments and is none that the export names; all of it if that cannot be read."""
+    if not (folder / FILES).exists():
+        return []
+    left = _kinds(folder / FILES)
+    with suppress(OSError, ValueError), opened(folder / ATTACHMENTS) as rows:
+        for row in map(from_json, rows):
+            if isinstance(row, dict) and left.get(str(row.get("id"))) == "file":
+                del left[str(row["id"])]
+    return sorted(f"{FILES}/{name}" for name in left)
 
 
 def _put(beside: Path, folder: Path) -> None:
     _settle(beside)
+    if not folder.exists():
+        beside.rename(folder)
+        _settle(folder.parent)
+        return
+    _check_free(folder)  # somebody may have put something into it in the meantime
     old = beside.with_suffix(".old")
-    if folder.exists():
+    with _held(folder):
         folder.rename(old)
-    beside.rename(folder)
-    _settle(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+        beside.rename(folder)
+        _settle(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _settle(folder: Path) -> None:
@@ -165,23 +182,34 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         out.write(manifest.model_dump_json(indent=2).encode() + b"\n")
 
 
+def opened(path: Path) -> BufferedReader:
+    """A file of the folder, to be read. Raises `OSError`, also for a link, a pipe or a device: they may have no end."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "is no regular file")
+    return path.open("rb")
+
+
 def read_manifest(folder: Path) -> Manifest:
     """What a folder says that it holds. Raises `OperatorError`."""
     try:
-        return rules.read_manifest((folder / MANIFEST).read_text(encoding="utf-8"))
+        with opened(folder / MANIFEST) as file:
+            return rules.read_manifest(file.read().decode())
     except FileNotFoundError:
         raise OperatorError(f"{folder} is no export: it has no {MANIFEST}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise OperatorError(f"{folder / MANIFEST}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
         raise OperatorError(f"{folder / MANIFEST}: {error}") from None
 
 
 def check_file(path: Path, entry: Entry) -> None:
     """Raises `OperatorError` unless a file is byte for byte what the manifest says."""
     try:
-        size = path.stat().st_size
-        if size != entry.bytes:
-            raise OperatorError(f"{path.name}: {size} bytes, and {MANIFEST} says {entry.bytes}: the folder is damaged")
-        with path.open("rb") as file:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != entry.bytes:
+                said = f"{size} bytes, and {MANIFEST} says {entry.bytes}: the folder is damaged"
+                raise OperatorError(f"{path.name}: {said}")
             told = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise OperatorError(f"{path.name}: {error.strerror or error}") from None
@@ -191,6 +219,6 @@ def check_file(path: Path, entry: Entry) -> None:
 
 async def blocks(path: Path) -> AsyncIterator[bytes]:
     """The bytes of a file."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         while block := file.read(BLOCK):
             yield block

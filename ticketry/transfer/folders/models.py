@@ -14,6 +14,8 @@ WORKSPACE = "workspaces"
 POLICIES = "sla_policies"
 FILES = "files"
 """The folder of the attachments, each under its id."""
+ATTACHMENTS = "attachments.ndjson"
+"""The file of their rows."""
 HighestNumber = Annotated[int, Field(ge=0, le=10**17)]
 """A ticket number that has others after it: `TICK-` is followed by 18 digits at most."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pydantic import ValidationError
 
 from ticketry.core.errors import OperatorError
-from ticketry.transfer.folders.models import FORMAT, MANIFEST, TABLES, WORKSPACE, Manifest
+from ticketry.transfer.folders.models import FILES, FORMAT, MANIFEST, TABLES, WORKSPACE, Manifest
 
 _DECORATION = re.compile(r"^(workspace_id_)?(.*?)_?(check|fkey|key|pkey)?\d*$")
 _FORMAT = re.compile(r'"format"\s*:\s*(\d+)')
@@ -57,9 +57,11 @@ def line_of_copy(context: str | None) -> int | None:
     return int(found[1]) if found else None
 
 
-def foreign(names: Collection[str], manifest: Manifest | None) -> list[str]:
-    """What lies in a folder and is no part of the export that its manifest tells of."""
-    own: Mapping[str, object] | set[str] = set()
+def foreign(kinds: Mapping[str, str], manifest: Manifest | None) -> list[str]:
+    """What lies in a folder and is no part of the export that its manifest tells of. `kinds` says of each name whether
+    it is a `file` or a `folder`.
+    """
+    own: dict[str, str] = {}
     if manifest is not None:
-        own = {MANIFEST, "files", *(f"{name}.ndjson" for name in manifest.tables)}
-    return sorted(name for name in names if name not in own)
+        own = {MANIFEST: "file", FILES: "folder", **{f"{name}.ndjson": "file" for name in manifest.tables}}
+    return sorted(name for name, kind in kinds.items() if own.get(name) != kind)
