@@ -15,8 +15,8 @@ from conftest import House
 from ticketry.transfer.folders.models import MANIFEST, TABLES, WORKSPACE
 from ticketry.transfer.folders.rows import ROWS
 
-from .moving import bring, export, furnished, lines
-from .test_folders import changed, manifest_with, refused, reseal
+from .moving import bring, export, furnished, key_of, lines, run
+from .test_folders import changed, manifest_with, refusal, refused, reseal
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,7 @@ def deep(levels: int) -> Any:
         ("contacts", {"tags": [["a"], ["b"]]}, "tags.0: Input should be a valid string"),
         ("contacts", {"tags": ["x" * 51]}, "tags.0: String should have at most 50 characters"),
         ("contacts", {"email": "no address"}, "email: is no mail address"),
+        ("contacts", {"name": "Zed", "erased_at": "2025-01-01T00:00:00Z"}, "erased_at: an erased contact still has"),
         ("sla_calendars", {"opening_hours": "sometimes"}, "opening_hours: "),
         ("sla_calendars", {"time_zone": "Mars/Olympus"}, "time_zone: "),
         ("sla_calendars", {"country": "germany"}, "country: String should match pattern"),
@@ -151,6 +152,32 @@ def test_new_tickets_always_find_a_policy(
 def test_the_next_number_can_always_be_given(house: House, files: Path, folder: Path, number: int) -> None:
     manifest_with(folder, lambda manifest: manifest.update(last_number=number))
     assert refused(house, files, folder).startswith("manifest.json: last_number: Input should be")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [([], "List should have at least 1 item"), (["id", "name", "id"], "names id twice")],
+)  # fmt: skip
+def test_columns_are_named_once(house: House, files: Path, folder: Path, columns: list[str], said: str) -> None:
+    manifest_with(folder, lambda manifest: manifest["tables"]["users"].update(columns=columns))
+    assert refused(house, files, folder).startswith(f"manifest.json: tables.users.columns: {said}")
+
+
+def test_json_that_is_too_deep_is_named(house: House, files: Path, folder: Path) -> None:
+    rows = (folder / "users.ndjson").read_bytes().count(b"\n")
+    with (folder / "users.ndjson").open("ab") as out:
+        out.write(b"[" * 100_000 + b"]" * 100_000 + b"\n")
+    reseal(folder, "users")
+    told = refused(house, files, folder)
+    assert told.startswith(f"users.ndjson line {rows + 1}: stack depth limit exceeded"), told
+
+
+def test_mail_settings_are_not_mixed(house: House, files: Path, folder: Path) -> None:
+    admin = house.client(house.cast.admin)
+    made = admin.post("/v1/workspaces", json={"name": "Mailing"}).json()["data"]["id"]
+    assert house.client(key_of(house, made)).put("/v1/mail/settings", json={"enabled": False}).status_code == 200
+    told = refusal(run(house, files, "import", folder, "--workspace", made))
+    assert "holds mail settings: import into a new one" in told
 
 
 def test_a_high_number_is_followed_by_the_next(house: House, files: Path, folder: Path) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from ticketry.core.fields import Instant
 
@@ -68,6 +69,12 @@ STAY_WITH_WORKSPACE = ("id", "agency_id", "is_home")
 """What a workspace is in its installation, and nowhere else."""
 
 
+def _each_once(columns: list[str]) -> list[str]:
+    if twice := next((name for n, name in enumerate(columns) if name in columns[:n]), None):
+        raise PydanticCustomError("duplicate", "names {name} twice", {"name": twice[:100]})
+    return columns
+
+
 class Entry(BaseModel):
     """One file of rows: how many, how long, its SHA-256, and the columns that each of its lines has."""
 
@@ -76,7 +83,7 @@ class Entry(BaseModel):
     rows: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    columns: list[str]
+    columns: Annotated[list[str], Field(min_length=1, max_length=200), AfterValidator(_each_once)]
 
 
 class Origin(BaseModel):

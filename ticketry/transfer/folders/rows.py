@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from ticketry.accounts.users.models import Email
 from ticketry.accounts.workspaces.models import Environment, WorkspacePatch
+from ticketry.contacts.models import ERASED_NAME
 from ticketry.core.actor import ActorType
 from ticketry.core.errors import ValidationFailed
 from ticketry.core.fields import Instant, Tags, json_object
@@ -65,8 +66,20 @@ class UserRow(Row):
 class ContactRow(Row):
     """A contact."""
 
+    name: str
     email: Email | None
+    phone: str | None
+    company: str | None
+    external_id: str | None
     tags: Tags
+    erased_at: Instant | None
+
+    @model_validator(mode="after")
+    def _erased_is_empty(self) -> Self:
+        told = (self.email, self.phone, self.company, self.external_id, *self.tags)
+        if self.erased_at is not None and (self.name != ERASED_NAME or any(one is not None for one in told)):
+            raise PydanticCustomError("erased", "erased_at: an erased contact still has a name, an address or the like")
+        return self
 
 
 class Hours(Row):

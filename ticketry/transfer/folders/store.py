@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import DataError, Error, IntegrityError
+from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
 from psycopg.types.json import Jsonb
 
 from ticketry.db.copying import LINES, copied
 from ticketry.db.pool import Tx
 from ticketry.transfer.folders.models import STAY_WITH_WORKSPACE, Kept, Table
 
-REFUSALS = (IntegrityError, DataError)
+REFUSALS = (IntegrityError, DataError, ProgramLimitExceeded, StatementTooComplex)
 """What the database says to a row that cannot be."""
 
 
@@ -102,6 +103,8 @@ async def used_for(tx: Tx, workspace_id: str) -> str | None:
                 WHEN EXISTS (SELECT FROM events WHERE workspace_id = %(id)s) THEN 'events'
                 WHEN EXISTS (SELECT FROM contacts WHERE workspace_id = %(id)s) THEN 'contacts'
                 WHEN EXISTS (SELECT FROM sla_calendars WHERE workspace_id = %(id)s) THEN 'calendars'
+                WHEN EXISTS (SELECT FROM mail_settings WHERE workspace_id = %(id)s) THEN 'mail settings'
+                WHEN EXISTS (SELECT FROM mail_templates WHERE workspace_id = %(id)s) THEN 'mail templates'
                 WHEN (SELECT count(*) FROM sla_policy_versions WHERE workspace_id = %(id)s) > 1 THEN 'policies' END""",
         {"id": workspace_id},
     )
