@@ -171,7 +171,8 @@ JSON = st.recursive(
 EVIL = [
     "=1+1", "+1", "-1", "-1-1", "@SUM(A1)", "|cmd", "%0A", "\t=1", "\r=1", "\n=1", "＝1", "a|b", "=a|b", "1,5", "-",
     "'", '"', '""', ",", "a\nb", "\\", "\\n", "\\.", "\x01", "\x02\x03", "\x7f", "\u2028", "😀", "é", "-1\n", "--",
-    "=\x01",
+    "=\x01", " =1", "\u00a0=1", "\u3000=1", "\ufeff=1", "\u200b=1", "\x01=1", "\x7f@", " \u2060 +1", "﹦1", "﹢1",
+    " a=1", " -1", "a;=1", "\u00e9=1",
 ]  # fmt: skip
 
 
@@ -207,7 +208,8 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(house: House, text: str) ->
     ticket = house.ticket(subject=text, assigned_to=user, conversation_id=text, category=text)
     close(house, ticket, resolution_note=text, root_cause=text)
     (row,) = rows(house, assigned_to=user)
-    runs = text[0] in "=+-@|%\t\r\n＝＋－＠" and text != "-1"
+    seen = text.lstrip("\x01\x02\x7f \t\r\n\u00a0\u3000\ufeff\u200b\u2060")
+    runs = (text[0] in "\t\r\n" or seen[:1] in set("=+-@|%＝＋－＠﹦﹢")) and text != "-1"
     expected = "'" + text if runs else text
     cells = [row[name] for name in ("subject", "assigned_name", "conversation_id", "category", "resolution_note",
                                     "root_cause")]  # fmt: skip
@@ -218,7 +220,10 @@ def test_accept_chooses_the_format_where_none_is_asked(house: House) -> None:
     client = house.client(house.cast.reader)
     for accept, expected in (
         ("*/*", "application/x-ndjson"), ("application/x-ndjson", "application/x-ndjson"), ("text/csv", "text/csv"),
-        ("text/html, Text/CSV;q=0.9", "text/csv"), ("text/csv, application/x-ndjson", "application/x-ndjson"),
+        ("text/html, Text/CSV;q=0.9", "text/csv"), ("text/csv;q=0", "application/x-ndjson"),
+        ("text/csv, application/x-ndjson;q=0.1", "text/csv"), ("text/csv; header=present; q=0.2", "text/csv"),
+        ("application/x-ndjson;q=0.3, text/csv;q=0.2", "application/x-ndjson"), ("text/csv;q=x", "text/csv"),
+        ("text/csv, application/x-ndjson", "application/x-ndjson"),
     ):  # fmt: skip
         answer = client.get(PATH, headers={"Accept": accept}, params={"category": "nowhere"})
         assert answer.headers["content-type"].startswith(expected)

@@ -82,6 +82,9 @@ NEVER_NULL = frozenset({
 _FREE_TEXT = _TEXTS - {"id", "number", "priority_label", "status", "satisfaction_source"}
 """Texts in which people may have written anything."""
 
+_UNSEEN = r"[\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
+"""Blanks, controls, and signs without width, as a regular expression of PostgreSQL."""
+
 
 def _json(name: str, value: str) -> str:
     """A value as JSON text. `to_json` writes texts and instants; numbers, booleans and JSON are it already."""
@@ -122,9 +125,11 @@ def _cell(name: str, value: str) -> str:
 def _defused(text: str) -> str:
     """A text that no spreadsheet takes for a formula: one that begins like it gets an apostrophe before it.
 
-    What defusedcsv takes for such, and what begins with a tab, a line's end or a wide sign. Numbers stay.
+    What defusedcsv takes for such, what begins with a tab or a line's end, and wide and small signs, also behind what
+    cannot be seen: programs cut it off. Numbers stay.
     """
-    return rf"regexp_replace({text}, '^(?=[-=+@|%%\t\r\n＝＋－＠])(?!-?[0-9,.]+$)', '''')"
+    begins = rf"(?=[\t\r\n]|{_UNSEEN}*[-=+@|%%＝＋－＠﹦﹢﹣﹫])(?!-?[0-9,.]+$)"
+    return f"regexp_replace({text}, '^{begins}', '''')"
 
 
 def _cells() -> dict[str, str]:
