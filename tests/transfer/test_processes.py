@@ -60,7 +60,8 @@ def test_a_killed_export_leaves_nothing_after_the_next(house: House, files: Path
         assert eventually(lambda: waiting(house), PATIENCE)
         kill(process.pid)
         process.wait(PATIENCE)
-    assert [path.name for path in tmp_path.iterdir()] == [f".out.{process.pid}.partial"]
+    (left,) = tmp_path.iterdir()
+    assert left.match(".out.*.partial")
     export(house, files, house.cast.workspace_id, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
