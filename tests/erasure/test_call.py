@@ -49,7 +49,7 @@ def test_the_answer(house: House) -> None:
     assert done["started_at"] == done["finished_at"] == "2025-01-15T09:00:00Z"
     assert done["counts"] == {
         "tickets": 1, "comments": 0, "resolutions": 0, "events": 1, "mails": 0, "deliveries": 0, "files": 0,
-        "answers": 0,
+        "file_names": 0, "answers": 0,
     }  # fmt: skip
     listed = house.client(house.cast.admin).get("/v1/contacts", params={"search": "[erased]"}).json()["data"]
     assert person in {one["id"] for one in listed}

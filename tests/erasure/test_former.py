@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import House
 from erasure.person import call, erase, left_of, put_file
@@ -58,6 +59,46 @@ def test_an_address_of_former_times(house: House, files: Path) -> None:
     erase(house, person)
     assert call(house, "GET", f"/v1/tickets/{other['id']}")["description"] == "I wrote to [erased]"
     assert left_of(house, files, (MARK,)) == []
+
+
+def test_what_the_contact_was_called_before(house: House, files: Path) -> None:
+    """It stands in what the team wrote at that time."""
+    first = {"email": f"one@{MARK}.example", "phone": "+4930555000111", "external_id": f"{MARK}-0815"}
+    person = contact(house, company=f"Former {MARK} GmbH", **first)
+    path = f"/v1/contacts/{person}"
+    call(house, "PATCH", path, {"name": "Ida Zwischenquirl", "phone": None, "company": None, "external_id": None})
+    last = call(house, "PATCH", path, {"name": "Ida Plain", "email": "ida@example.org"})
+    assert "former" not in last
+    said = f"Ida {MARK} or Zwischenquirl of Former {MARK} GmbH, 030 555000111, {first['email']}, {first['external_id']}"
+    ticket = house.ticket(contact_id=person)
+    call(house, "POST", f"/v1/tickets/{ticket['id']}/comments", {"body": said, "user_id": house.cast.agent_id})
+    other = house.ticket(description=f"{first['email']}, {first['phone']}")
+    erase(house, person)
+    assert call(house, "GET", f"/v1/tickets/{other['id']}")["description"] == "[erased], [erased]"
+    (comment,) = call(house, "GET", f"/v1/tickets/{ticket['id']}/comments")
+    assert comment["body"] == "[erased] or [erased] of [erased], [erased], [erased], [erased]"
+    assert left_of(house, files, (MARK, "zwischenquirl", "555000111")) == []
+
+
+def test_a_former_number_that_somebody_else_has_stays_with_them(house: House) -> None:
+    person = contact(house, phone="+4930555000222")
+    call(house, "PATCH", f"/v1/contacts/{person}", {"phone": None})
+    call(house, "POST", "/v1/contacts", {"name": "Uwe", "phone": "+4930555000222"})
+    other = house.ticket(description="+4930555000222")
+    erase(house, person)
+    assert call(house, "GET", f"/v1/tickets/{other['id']}")["description"] == "+4930555000222"
+
+
+def test_former_values_are_bounded(house: House) -> None:
+    person = call(house, "POST", "/v1/contacts", {"name": "Uwe"})["id"]
+    for n in range(30):
+        call(house, "PATCH", f"/v1/contacts/{person}", {"name": f"Name {n % 25}"})
+    (former,) = house.sql("SELECT former FROM contacts WHERE id = %s", (person,))[0]
+    assert list(former) == ["name"]
+    assert former["name"] == [f"Name {n}" for n in (3, 2, 1, 0, *range(24, 8, -1))]
+    for odd in ('["a"]', '{"name": "a"}', '{"name": [1]}', '{"name": ["%s"]}' % ("x" * 200_000)):
+        with pytest.raises(psycopg.IntegrityError):
+            house.sql("UPDATE contacts SET former = %s WHERE id = %s", (odd, person))
 
 
 def test_a_ticket_that_somebody_else_has_now(house: House, files: Path) -> None:

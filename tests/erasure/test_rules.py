@@ -19,7 +19,8 @@ from ticketry.erasure.rules import ERASED, SHORT, Eraser, Mode, Sought
 ZOE = Sought("contact_z", ("Zoë O'Brax-Müller",), "zoë.o'brax@example.com", "+491701234567", False, ("Quax & Söhne",))
 WRITTEN = [
     ("Dear Zoë O'Brax-Müller!", "Dear [erased]!"), ("ZOË", "[erased]"), ("Zoe", "Zoe"), ("Zoëlla", "Zoëlla"),
-    ("müller's", "[erased]'s"), ("MÜLLER", "[erased]"), ("Müllerei", "Müllerei"),
+    ("müller's", "[erased]'s"), ("MÜLLER", "[erased]"), ("Müllers", "[erased]"),
+    ("Müllerin2", "[erased]"), ("Müllerinnen", "Müllerinnen"), ("Vormüller", "Vormüller"),
     ("Zoë_O'Brax - Müller", "[erased]"),
     ("O’Brax", "[erased]"), ("(Zoë)", "([erased])"), ("_Zoë_", "_[erased]_"), ("Quax & Söhne", "[erased]"),
     ("quax", "quax"), ("zoë.o'brax@example.com.", "[erased]."), ("<zoë.o'brax@EXAMPLE.com>", "<[erased]>"),
@@ -47,6 +48,25 @@ def test_on_the_persons_tickets(text: str, left: str) -> None:
 )  # fmt: skip
 def test_on_others_tickets(text: str, left: str) -> None:
     assert Eraser(ZOE).text(text, "mention") == left
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("田中 太郎", "こんにちは田中太郎様", "こんにちは[erased]様"), ("田中 太郎", "田中さん", "[erased]さん"),
+        ("김민준", "김민준씨는", "[erased]씨는"), ("สมชาย ใจดี", "คุณสมชายครับ", "คุณ[erased]ครับ"),
+        ("Иванов Пётр", "Ивановым и Петром", "[erased] и Петром"),
+        ("Virtanen", "Virtasen Virtanenia", "Virtasen [erased]"),
+        ("Otto", "Ottos Ottomane, Ottonen", "[erased] Ottomane, Ottonen"),
+        ("Xy 12", "xy 12 xy 123", "[erased] xy 123"),
+        ("Bo Xy", "Bo Xy bo xyz", "[erased] bo xyz"), ("王 伟明", "王先生", "王先生"),
+    ],
+)  # fmt: skip
+def test_names_with_endings_and_without_spaces(name: str, text: str, left: str) -> None:
+    """On the person's tickets; on others' they are words like any."""
+    eraser = Eraser(Sought("contact_z", (name,)))
+    assert eraser.text(text, "own") == left
+    assert eraser.text(text, "mention") == text
 
 
 ENCODINGS = {

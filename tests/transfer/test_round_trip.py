@@ -73,6 +73,7 @@ def furnish(house: House, key: str) -> None:
     assert client.put(f"/v1/sla/policies/{policy['id']}", json={"pause_on_third_party": True}).status_code == 200
     post("/v1/contacts", id="contact_x", name="Zoë \"Q\" O'Neil\n", email="Z@example.com", phone="+4930123456",
          company="=A1", external_id="\\N", tags=["é", "\x01"])  # fmt: skip
+    assert client.patch("/v1/contacts/contact_x", json={"company": None}).status_code == 200
     upload = client.post("/v1/attachments", files={"file": ("a b.txt", b"hello \x00\xff" * 9_000, "text/plain")})
     other = client.post("/v1/attachments", files={"file": ("one.txt", b"1", "text/plain")})
     loose = client.post("/v1/attachments", files={"file": ("loose.txt", b"loose", "text/plain")})
@@ -114,6 +115,9 @@ def test_every_answer_is_the_same(house: House, files: Path, tmp_path: Path, pro
     events = [event["id"] for event in lines(folder, "events")]
     assert set(settle(house)).isdisjoint(events), "what happened before is nobody's news"
     same(everything(house, old_key), everything(house, new_key), {old: new})
+    assert house.sql("SELECT former FROM contacts WHERE workspace_id = %s AND id = 'contact_x'", (new,)) == [
+        ({"company": ["=A1"]},)
+    ]
     shown = [admin.get(f"/v1/workspaces/{one}").json()["data"] for one in (old, new)]
     assert shown[1] == {**shown[0], "id": new, "name": "Moved"}
 

@@ -88,14 +88,18 @@ async def id_of_address(tx: Tx, workspace_id: str, email: str) -> str | None:
     return await store.by_email(tx, workspace_id, email)
 
 
-async def erase(tx: Tx, workspace_id: str, contact_id: str) -> Contact:
-    """Empties a contact but for its id; the contact as it was. One that was erased before stays as it is."""
+async def erase(tx: Tx, workspace_id: str, contact_id: str) -> tuple[Contact, dict[str, list[str]]]:
+    """Empties a contact but for its id; the contact as it was, and what its fields held before that.
+
+    One that was erased before stays as it is.
+    """
     contact = await store.hold(tx, workspace_id, contact_id)
     if contact is None:
         raise NotFound("contact_not_found", "Contact not found")
+    former = await store.former(tx, workspace_id, contact_id)
     if contact.erased_at is None:
         await store.erase(tx, workspace_id, contact_id, ERASED_NAME)
-    return contact
+    return contact, former
 
 
 async def is_living(tx: Tx, workspace_id: str, contact_id: str) -> bool:

@@ -36,11 +36,17 @@ async def hold(tx: Tx, workspace_id: str, contact_id: str) -> Contact | None:
     return await tx.one_of(Contact, query, (workspace_id, contact_id))
 
 
+async def former(tx: Tx, workspace_id: str, contact_id: str) -> dict[str, list[str]]:
+    """What a contact's fields held before, as far as they have changed: of each the last 20 values, newest first."""
+    row = await tx.one("SELECT former FROM contacts WHERE workspace_id = %s AND id = %s", (workspace_id, contact_id))
+    return row[0] if row else {}
+
+
 async def erase(tx: Tx, workspace_id: str, contact_id: str, name: str) -> None:
     """Empties a contact's row but for its id."""
     await tx.execute(
         """UPDATE contacts SET name = %s, email = NULL, phone = NULL, company = NULL, external_id = NULL, tags = '{}',
-               erased_at = %s, updated_at = %s
+               former = '{}', erased_at = %s, updated_at = %s
            WHERE workspace_id = %s AND id = %s""",
         (name, tx.now, tx.now, workspace_id, contact_id),
     )

@@ -25,6 +25,7 @@ class Counts(BaseModel):
     mails: int = Field(0, description="Mails sent and received, and attempts to send them.")
     deliveries: int = Field(0, description="What receivers of webhooks answered.")
     files: int = Field(0, description="Attachments, deleted from the file store.")
+    file_names: int = Field(0, description="Names of attachments on others' tickets in which the person was named.")
     answers: int = Field(0, description="Stored answers of requests with an `Idempotency-Key`.")
 
 

@@ -12,6 +12,13 @@ from functools import lru_cache
 
 LEAST_PART = 3
 """Letters from which on a part of a name is looked for by itself."""
+_LEAST_INFLECTED = 5
+"""Letters from which on a name is found with an ending of up to three letters or digits, and not of one alone."""
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\ua960-\ua97f"
+    "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
+)
+"""Letters of scripts that put no space between words, or endings right behind them."""
 _LONGEST_GAP = 6
 """Marks and spaces that may stand between the words of a name, unless it has more itself."""
 LEAST_DIGITS = 7
@@ -72,14 +79,33 @@ def _composed(text: str) -> str:
 
 
 def whole(text: str) -> str | None:
-    """A pattern for a name, or another word or two, as such: not as a part of a longer word. None if there is no word.
+    """A pattern for a name, or another word or two, not as a part of a longer word. None if there is no word."""
+    found = _in_a_row(text)
+    return found and _BEFORE_NAME + found + _AFTER_NAME
+
+
+def inflected(text: str) -> str | None:
+    """As `whole`, but also where an ending stands behind it, or where its script puts no space around it."""
+    found = _in_a_row(text)
+    if found is None:
+        return None
+    last = words(text)[-1]
+    before = "" if _UNSPACED.match(words(text)[0]) else _BEFORE_NAME
+    if _UNSPACED.match(last[-1]):
+        return before + found
+    ending = 0 if last[-1].isdigit() else 3 if len(last) >= _LEAST_INFLECTED else 1 if len(last) >= LEAST_PART else 0
+    return f"{before}{found}[^\\W_]{{0,{ending}}}{_AFTER_NAME}"
+
+
+def _in_a_row(text: str) -> str | None:
+    """A pattern for the words of a text, one after the other.
 
     At each place of a text it can go on in one way only, whatever the name: the time it takes grows with the text, and
     not with the ways to divide it.
     """
     first, *more = map(_letters, words(text)) if words(text) else ("",)
     gap = max(_LONGEST_GAP, *map(len, re.findall(r"[\W_]+", _composed(text))), 0)
-    return _BEFORE_NAME + first + "".join(_next(word, gap) for word in more) + _AFTER_NAME if first else None
+    return first + "".join(_next(word, gap) for word in more) if first else None
 
 
 def _next(word: str, gap: int) -> str:
@@ -96,7 +122,8 @@ def parts(name: str) -> list[str]:
 
 def is_telling(text: str) -> bool:
     """Whether a text is long enough to be looked for by itself."""
-    return len("".join(words(text))) >= LEAST_PART
+    letters = "".join(words(text))
+    return len(letters) >= LEAST_PART or (len(letters) == LEAST_PART - 1 and bool(_UNSPACED.match(letters)))
 
 
 def mail(address: str) -> str:

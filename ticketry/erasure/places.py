@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["words", "said", "name", "gone", "label", "list", "object", "rows", "event"]
+Rule = Literal["words", "said", "name", "gone", "label", "file", "list", "object", "rows", "event"]
 """How a column is erased, on a ticket whose texts go / on any other that mentions the person:
 
 - `words`: all of it goes / the mentions go;
 - `said`: all of it if the person said it, else the mentions / the same;
 - `name`: the name, if the row is the person's / the same;
 - `gone`: becomes null / the mentions go;
-- `label`: a word that things are counted by: stays, but for mentions;
+- `label`: a word that things are counted by: stays, but for mentions, and unless it is a name's and nobody else's / the
+  mentions go;
+- `file`: the name of a file: the room of attachments erases it with the file / the mentions go;
 - `list`, `object`, `rows`: becomes empty (text[], JSON object, JSON array) / the mentions go;
 - `event`: JSON of an event, taken apart field by field / the same.
 """
@@ -96,6 +98,7 @@ PLACES: tuple[Place, ...] = (
         person=("x.actor_type", "x.actor_id"),
         loose=True,
     ),
+    Place("attachments", _ID, {"name": "file"}, "file_names", ticket="x.ticket_id", loose=True),
     Place(
         "webhook_deliveries",
         _ID,
@@ -165,6 +168,7 @@ BY_HAND: Mapping[str, str] = {
     "contacts.company": "as the name",
     "contacts.external_id": "as the name",
     "contacts.tags": "as the name",
+    "contacts.former": "as the name",
     "ticket_words.words": "a trigger writes it anew from the ticket",
     "ticket_words.tags": "a trigger writes it anew from the ticket",
     "vocabulary.word": "words that stand nowhere else are removed",
@@ -172,9 +176,8 @@ BY_HAND: Mapping[str, str] = {
     "erasures.sought": "removed at the end of the erasure",
     "event_erasures.actor_name": "passes through, is never stored",
     "event_erasures.data": "passes through, is never stored",
-    "attachments.name": "the room of attachments erases its rows, and deletes the files",
-    "attachments.claimed_type": "as the name",
-    "attachments.sha256": "as the name",
+    "attachments.claimed_type": "the room of attachments erases its rows, and deletes the files",
+    "attachments.sha256": "as the type",
     "idempotent_answers.idempotency_key": "one that names the person is hashed",
     "idempotent_parts.body": "as the answer of which it is a part",
     "idempotent_answers.headers": "an answer that mentions the person is replaced",

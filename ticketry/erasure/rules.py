@@ -1,7 +1,7 @@
 """What an erasure leaves of a text: pure functions from what stands there to what may stay."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
@@ -15,6 +15,8 @@ Mode = Literal["own", "part", "mention"]
 """How a ticket stands to the person: it is theirs (or too old), they spoke on it, or it is another's."""
 _LIMITS = (50, 64, 100, 200, 254, 320, 500, 998, 1000, 1024, 5000, 10_000, 20_000, 50_000, 1_000_000)
 """The bounds of texts in the tables: what fitted one of them must still fit it."""
+_JOINT = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+"""Where one word ends and the next begins though nothing stands between them."""
 _QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _WHOLE = frozenset({
     "subject", "description", "resolution_note", "tags", "custom_fields", "metadata", "external_id", "email", "phone",
@@ -42,11 +44,29 @@ class Sought:
     shared_phone: bool = False
     """Whether another contact has this number too: then it is theirs as well, and stays in others' tickets."""
     others: tuple[str, ...] = ()
-    """Company and external id."""
+    """Companies and external ids."""
     former: tuple[str, ...] = ()
-    """Other mail addresses from which the person wrote, or to which mail went."""
+    """Other mail addresses: those they had before, from which they wrote, or to which mail went."""
     others_emails: tuple[str, ...] = ()
     """Those addresses, in small letters, that the team or another contact has too: they stay in others' tickets."""
+
+    former_phones: tuple[str, ...] = ()
+    """The numbers that they had before."""
+    others_phones: tuple[str, ...] = ()
+    """Those numbers that another contact has too."""
+
+    @classmethod
+    def of_person(cls, contact_id: str, was: Mapping[str, Any], former: Mapping[str, Sequence[str]]) -> Self:
+        """What a contact's fields hold, and what they held before."""
+
+        def before(field: str) -> tuple[str, ...]:
+            return tuple(value for value in former.get(field, ()) if value != was[field])
+
+        others = [was["company"], was["external_id"], *before("company"), *before("external_id")]
+        return cls(
+            contact_id, (was["name"], *before("name")), was["email"], was["phone"], False,
+            tuple(text for text in others if text), before("email"), former_phones=before("phone"),
+        )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """As it is stored."""
@@ -70,32 +90,37 @@ class Sought:
         return [email for email in self.emails if email.lower() not in self.others_emails]
 
     @property
-    def public_phone(self) -> str | None:
-        """The number, if it is looked for everywhere."""
-        return None if self.shared_phone else self.phone
+    def phones(self) -> list[str]:
+        """All phone numbers."""
+        return [*([self.phone] if self.phone else []), *self.former_phones]
+
+    @property
+    def public_phones(self) -> list[str]:
+        """The numbers that are looked for everywhere."""
+        shared = {*self.others_phones, *([self.phone] if self.shared_phone else [])}
+        return [phone for phone in self.phones if phone not in shared]
 
     def rough(self) -> list[str]:
         """Parts in small letters, one of which every text must hold that can hold a mention."""
-        given = (*self.public_emails, self.public_phone)
-        return [part for text in given if text and (part := patterns.rough(text))]
+        return [part for text in (*self.public_emails, *self.public_phones) if (part := patterns.rough(text))]
 
 
 class Eraser:
     """Takes a person out of texts."""
 
     def __init__(self, sought: Sought) -> None:
-        everywhere = [*map(patterns.mail, sought.public_emails)]
-        if sought.public_phone:
-            everywhere.append(patterns.phone_exactly(sought.public_phone))
+        everywhere = [*map(patterns.mail, sought.public_emails), *map(patterns.phone_exactly, sought.public_phones)]
         full = [patterns.whole(name) for name in sought.names if len(patterns.words(name)) > 1]
-        own = [*everywhere, *map(patterns.mail, sought.emails), *map(patterns.whole, sought.names)]
-        own += [patterns.whole(part) for name in sought.names for part in patterns.parts(name)]
-        own += [patterns.whole(text) for text in sought.others if patterns.is_telling(text)]
-        if sought.phone:
-            own += [patterns.phone_exactly(sought.phone), patterns.phone_loosely(sought.phone)]
+        own = [*everywhere, *map(patterns.mail, sought.emails), *map(patterns.inflected, sought.names)]
+        own += [patterns.inflected(part) for name in sought.names for part in patterns.parts(name)]
+        own += [patterns.inflected(text) for text in sought.others if patterns.is_telling(text)]
+        for phone in sought.phones:
+            own += [patterns.phone_exactly(phone), patterns.phone_loosely(phone)]
         self.sought = sought
         self.said_in: set[str] = set()
         """Comments that hold the person's words, whoever is their author."""
+        self.labels: set[str] = set()
+        """Categories and root causes that go as a whole: a word of the person's, and on no ticket of anybody else."""
         self._addresses = {email.lower() for email in sought.public_emails}
         self._patterns: dict[Mode, re.Pattern[str] | None] = {
             "own": patterns.any_of(own),
@@ -111,6 +136,10 @@ class Eraser:
     def theirs(self, kind: str | None, id_: str | None) -> bool:
         """Whether it is the person who acts; with no person named, whether it is any customer."""
         return kind == "contact" and self.sought.contact_id in {None, id_}
+
+    def told_by(self, key: str) -> bool:
+        """Whether a program's word, in which letters, digits and words may stand together, names the person."""
+        return any(self.mentioned(text, "own") for text in (key, _JOINT.sub(" ", key)))
 
     def wrote(self, address: str | None) -> bool:
         """Whether a mail from this address is the person's."""
@@ -144,12 +173,24 @@ class Eraser:
         if rule == "said":
             return self.said(value, mode, mine=mine)
         if rule == "label":
-            return self.text(value, "part" if mode == "own" else mode)
+            return self._label(value, mode)
+        if rule == "file":
+            return value if mode == "own" else self._file_name(value, mode)
         if rule == "event":
             return self._event("", value, "own" if self._was_theirs(value) else mode, mine)
         if mode == "own":
             return _blank(value) if rule != "gone" else None
         return self.anything(value, mode)
+
+    def _label(self, value: str, mode: Mode) -> str:
+        if mode != "own":
+            return self.text(value, mode)
+        return ERASED if value in self.labels else self.text(value, "part")
+
+    def _file_name(self, name: str, mode: Mode) -> str:
+        """What stands before its ending may be an address, which would go on with it."""
+        stem, dot, ending = name.rpartition(".")
+        return self.text(stem, mode) + dot + ending if self.text(name, mode) == name else self.text(name, mode)
 
     def anything(self, value: Any, mode: Mode) -> Any:
         """JSON of any shape without mentions, also in its keys."""
@@ -187,7 +228,7 @@ class Eraser:
     def _inner(self, key: str, value: dict[str, Any], mode: Mode, mine: bool) -> dict[str, Any]:
         if key == "attachments":
             name = str(value.get("name", ""))
-            return {**value, "name": ERASED if mode == "own" or mine else self.text(name, mode)}
+            return {**value, "name": ERASED if mode == "own" or mine else self._file_name(name, mode)}
         if key == "changes":
             return {
                 field: {side: self._event(field, was, mode, mine) for side, was in change.items()}

@@ -21,7 +21,7 @@ from ticketry.erasure import store
 from ticketry.erasure.beside import store as beside
 from ticketry.erasure.models import Run, Stage
 from ticketry.erasure.places import PLACES, Place
-from ticketry.erasure.rules import Eraser, Mode, Sought
+from ticketry.erasure.rules import ERASED, Eraser, Mode, Sought
 from ticketry.erasure.store import Found
 from ticketry.events import service as events
 from ticketry.tickets import rules as ticket_rules
@@ -45,14 +45,14 @@ async def begin(tx: Tx, actor: Actor, contact_id: str) -> Run:
 
     For one that was erased before, the erasure that did it. Raises `NotFound`.
     """
-    was = await contacts.erase(tx, actor.workspace_id, contact_id)
+    was, former = await contacts.erase(tx, actor.workspace_id, contact_id)
     run = await store.of_contact(tx, actor.workspace_id, contact_id)
     if run is None and was.erased_at is not None:  # erased in another installation, and brought along
         await store.start(tx, actor, mint("erasure"), Sought(contact_id).as_dict(), contact_id=contact_id)
     elif run is None:
-        shared = was.phone is not None and await store.others_with_phone(tx, actor.workspace_id, contact_id, was.phone)
-        others = tuple(text for text in (was.company, was.external_id) if text)
-        sought = Sought(contact_id, (was.name,), was.email, was.phone, shared, others)
+        sought = Sought.of_person(contact_id, was.model_dump(), former)
+        shared = await store.others_phones(tx, actor.workspace_id, contact_id, sought.phones)
+        sought = replace(sought, shared_phone=sought.phone in shared, others_phones=tuple(shared))
         await store.start(tx, actor, mint("erasure"), sought.as_dict(), contact_id=contact_id)
     run = await store.of_contact(tx, actor.workspace_id, contact_id)
     assert run is not None
@@ -100,6 +100,7 @@ async def _settle(tx: Tx, files: Files | None, run: Run) -> Run | None:
         used = await store.names_used(tx, run.workspace_id, run.contact_id or "")
         emails, names = await store.addresses_used(tx, run.workspace_id, run.contact_id or "")
         known = (sought.email or "").lower()
+        emails = [*sought.former, *emails]
         sought = replace(
             sought,
             names=tuple(dict.fromkeys((*sought.names, *used, *names))),
@@ -118,6 +119,7 @@ async def _own(tx: Tx, files: Files | None, run: Run) -> Run:
     await beside.note_words(tx, run, ids)
     eraser = Eraser(_sought(run))
     await _note_said(tx, run, eraser, ids)
+    await _note_labels(tx, run, eraser, ids)
     work = _Work(tx, files, run, eraser)
     for place in PLACES:
         await work.go_through(place, ids, dict.fromkeys(ids, "own"))
@@ -160,6 +162,7 @@ async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     own = sorted(created | mailed)
     modes |= dict.fromkeys(own, "own")
     noted = await _note_said(tx, run, eraser, ids)
+    await _note_labels(tx, run, eraser, own)
     await beside.note_words(tx, run, ids)
     work = _Work(tx, files, run, eraser)
     for place in PLACES:
@@ -179,6 +182,13 @@ async def _note_said(tx: Tx, run: Run, eraser: Eraser, ids: Sequence[str]) -> li
     own, mailed = await store.said_on(tx, run, ids, eraser.sought.public_emails)
     eraser.said_in |= own | mailed
     return sorted(mailed)
+
+
+async def _note_labels(tx: Tx, run: Run, eraser: Eraser, ids: Sequence[str]) -> None:
+    """Lets the eraser know the categories and root causes of these tickets that tell who the person is."""
+    if run.contact_id is not None:
+        telling = [label for label in await store.labels(tx, run, ids) if eraser.mentioned(label, "own")]
+        eraser.labels |= set(telling) - await store.others_labels(tx, run, ids, telling)
 
 
 async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
@@ -209,7 +219,7 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     withdrawn = 0
     for key_id, word, part, body in found:
         named = (run.contact_id is not None and run.contact_id in body) or eraser.mentioned(body, "mention")
-        telling = eraser.mentioned(word, "own")
+        telling = eraser.told_by(word)
         if (
             telling
             or named
@@ -311,6 +321,9 @@ class _Work:
             if place.raws and (mode == "own" or left != row.texts):
                 going.append(row.key["id"])
         await store.write(self.tx, self.run, place, changed)
+        if place.table == "events":
+            told = await beside.forget_answers(self.tx, self.run, [row.key["id"] for row in changed], ERASED)
+            self.counts["deliveries"] = self.counts.get("deliveries", 0) + told
         await self._delete_raws(going)
         self.counts[place.counted_as] = self.counts.get(place.counted_as, 0) + len(changed)
         self.touched |= {row.ticket_id for row in changed if row.ticket_id is not None}

@@ -39,6 +39,18 @@ async def note_person(tx: Tx, run: Run, texts: Sequence[str]) -> None:
     )
 
 
+async def forget_answers(tx: Tx, run: Run, event_ids: Sequence[str], instead: str) -> int:
+    """Replaces what receivers of webhooks answered to events that were altered: they may have repeated the words."""
+    return await tx.execute(
+        """UPDATE webhook_attempts a SET answer = CASE WHEN answer IS NOT NULL THEN %(instead)s END,
+               error = CASE WHEN error IS NOT NULL THEN %(instead)s END
+           FROM webhook_deliveries d
+           WHERE d.workspace_id = %(workspace_id)s AND d.event_id = ANY(%(ids)s)
+               AND a.workspace_id = d.workspace_id AND a.delivery_id = d.id AND num_nonnulls(answer, error) > 0""",
+        {"instead": instead, "workspace_id": run.workspace_id, "ids": list(event_ids)},
+    )
+
+
 async def drop_words(tx: Tx, run: Run, limit: int) -> str | None:
     """Takes the next remembered words out of the vocabulary if no ticket holds them; the last one looked at.
 
