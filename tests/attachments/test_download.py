@@ -1,10 +1,15 @@
 """GET /v1/attachments/{id}: the bytes, parts of them, and headers that make them harmless."""
 
 import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
+import structlog
 from attachments.uploads import get, left, upload
 from conftest import House
 from hypothesis import given
@@ -12,6 +17,7 @@ from hypothesis import strategies as st
 from kit import check_edge, forbidden, mint, problem
 
 from ticketry.attachments.downloads import disposition, is_one_range, part
+from ticketry.web import streams
 
 DIGITS = b"0123456789"
 
@@ -170,3 +176,82 @@ def test_a_file_that_somebody_took_off_the_disk_is_not_found(house: House) -> No
     (house.files / house.cast.workspace_id / made["id"]).unlink()
     problem(get(house, made), 404, "not_found", "attachment_not_found")
     assert made["id"] in {row[0] for row in left(house)[0]}
+
+
+@pytest.fixture(scope="module")
+def large(house: House) -> dict[str, Any]:
+    """A file larger than all the buffers between the server and a client that takes nothing."""
+    return upload(house, b"x" * 20_000_000, "large.bin")
+
+
+@contextmanager
+def begun(house: House, made: dict[str, Any]) -> Iterator[socket.socket]:
+    """A download of which nothing but the first bytes are taken."""
+    place = urlsplit(house.url)
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.settimeout(20)
+        line.connect((place.hostname, place.port))
+        told = f"Host: x\r\nAuthorization: Bearer {house.cast.reader}\r\n\r\n"
+        line.sendall(f"GET /v1/attachments/{made['id']} HTTP/1.1\r\n{told}".encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 200 ")
+        yield line
+
+
+def taken(line: socket.socket, at_a_time: int = 65_536, pause: float = 0) -> int:
+    """How many bytes come until the connection ends."""
+    total = 0
+    with suppress(ConnectionError):
+        while more := line.recv(at_a_time):
+            total += len(more)
+            time.sleep(pause)
+    return total
+
+
+def test_one_who_takes_nothing_is_cut_off(house: House, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PATIENCE", 0.3)
+    with structlog.testing.capture_logs() as told, begun(house, large) as line:
+        deadline = time.monotonic() + 20
+        while not (said := [one for one in told if one["event"] == "answer cut off"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert taken(line) < 20_000_000
+    assert [one["log_level"] for one in said] == ["warning"]
+
+
+def test_one_who_takes_too_little_is_cut_off(
+    house: House, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is taken in time, and all of them would take long."""
+    monkeypatch.setattr(streams, "PATIENCE", 0.5)
+    monkeypatch.setattr(streams, "LEAST_RATE", 1e12)
+    with begun(house, large) as line:
+        assert taken(line, 100_000, 0.02) < 20_000_000
+
+
+def test_one_who_is_slow_but_not_too_slow_gets_it_all(
+    house: House, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer than patience lasts, but keeps the pace over the whole."""
+    monkeypatch.setattr(streams, "PATIENCE", 1)
+    total = 0
+    with house.client(house.cast.reader).stream("GET", f"/v1/attachments/{large['id']}") as answer:
+        for chunk in answer.iter_raw(200_000):
+            total += len(chunk)
+            time.sleep(0.02)
+    assert total == 20_000_000
+
+
+def test_a_file_that_goes_while_it_is_sent_is_cut_off(house: House) -> None:
+    made = upload(house, b"x" * 20_000_000)
+    with structlog.testing.capture_logs() as told, begun(house, made) as line:
+        assert house.client(house.cast.admin).delete(f"/v1/attachments/{made['id']}").status_code == 200
+        deadline = time.monotonic() + 20
+        while (house.files / house.cast.workspace_id / made["id"]).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert taken(line) < 20_000_000
+    said = [one for one in told if one["event"] == "answer cut off"]
+    assert len(said) == 1
+    assert "exc_info" not in said[0]
+    problem(get(house, made), 404, "not_found", "attachment_not_found")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attachments.uploads import by_hand, get, left, part, upload, with_files
-from conftest import House, MovedClock
+from attachments.uploads import by_hand, get, left, part, send, upload, with_files
+from conftest import House, MovedClock, serve
 from kit import problem
 
 from ticketry.attachments import jobs, service
-from ticketry.attachments.files import Files
+from ticketry.attachments.files import MARK, Files
 from ticketry.attachments.store import Place
 from ticketry.core.actor import system
 from ticketry.core.errors import TicketryError
@@ -155,6 +155,48 @@ def test_a_store_that_is_away_loses_no_track(house: House, monkeypatch: pytest.M
     assert run() == 1
 
 
+def test_a_disk_that_is_away_is_not_taken_for_an_empty_store(house: House) -> None:
+    """Nothing counts as deleted, nothing is written beside it, and when it is back all goes on."""
+    used, loose = upload(house), upload(house)
+    house.ticket(attachment_ids=[used["id"]])
+    client, away = house.client(house.cast.admin), house.files.with_name(house.files.name + "-away")
+    house.files.rename(away)
+    house.files.mkdir()  # what the disk was mounted on
+    try:
+        assert client.delete(f"/v1/attachments/{loose['id']}").status_code == 200
+        with pytest.raises(TicketryError, match="cannot be reached"):
+            purge(house)
+        assert known(house)[loose["id"]] == "dropping"
+        for answer in (get(house, used), send(house)):
+            problem(answer, 503, "api_error", "storage_unavailable")
+        for url in serve(house.database_url, house.clock, files_dir=house.files):  # started while it is away
+            with contextlib.closing(House(url, house.database_url, house.clock, house.cast, house.files)) as other:
+                problem(send(other), 503, "api_error", "storage_unavailable")
+        assert left(house)[1] == []
+    finally:
+        house.files.rmdir()
+        away.rename(house.files)
+    assert purge(house) >= 1
+    assert loose["id"] not in known(house)
+    assert get(house, used).content == b"words"
+
+
+def test_files_from_before_there_was_a_mark_go_on(house: House) -> None:
+    made = upload(house)
+    (house.files / MARK).unlink()
+    assert get(house, made).content == b"words"
+    assert house.client(house.cast.admin).delete(f"/v1/attachments/{made['id']}").status_code == 200
+    deadline = time.monotonic() + 10
+    while made["id"] in known(house):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not on_disk(house, made)
+    assert not (house.files / MARK).exists()
+    again = upload(house)
+    assert (house.files / MARK).exists()
+    assert house.client(house.cast.admin).delete(f"/v1/attachments/{again['id']}").status_code == 200
+
+
 def test_a_file_that_is_being_attached_is_not_purged(house: House) -> None:
     made = upload(house)
     house.clock.advance(days=2)
@@ -198,6 +240,8 @@ def test_erased_files_leave_their_figures(house: House) -> None:
 
 
 def test_a_server_that_is_killed_leaves_nothing_for_ever(house: House, start: Any, folder: Path) -> None:
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / MARK).touch()  # says that the files of the others, elsewhere in this test, are not awaited here
     served = start("--data-dir", str(folder), "--database-url", house.database_url, "--no-worker").ready()
     killed = House(served.url, house.database_url, MovedClock(), house.cast, folder / "files")
     whole = upload(killed, b"whole", "whole.txt")

@@ -1,5 +1,6 @@
 """The same file store on an S3-compatible server, which runs as a process of its own."""
 
+import asyncio
 import contextlib
 import hashlib
 import socket
@@ -11,9 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
-from attachments.uploads import by_hand, get, part, send, upload
+from attachments.uploads import by_hand, get, part, send, upload, with_files
 from conftest import House, MovedClock, serve
 from kit import problem
+
+from ticketry.attachments import jobs
+from ticketry.attachments.files import Files, open_files
+from ticketry.db.pool import Pool
+from ticketry.settings import load
 
 BUCKET = "ticketry-files"
 CREDENTIALS = {"s3_access_key_id": "access", "s3_secret_access_key": "secret", "s3_region": "us-east-1"}
@@ -121,14 +127,25 @@ def test_a_store_that_does_not_answer_is_told(house: House, endpoint: str, wrong
             assert "secret" not in answer.text
 
 
-def test_a_bucket_that_is_gone_is_not_a_file_that_is_gone(house: House, cloud: House, endpoint: str) -> None:
-    """Else files that nobody looked for would count as deleted, also by an erasure."""
-    made = upload(cloud, b"still there")
-    options = {**CREDENTIALS, "s3_bucket": "no-such-bucket", "s3_endpoint": endpoint, "files_dir": None}
+def test_a_bucket_that_goes_takes_no_file_with_it(house: House, cloud: House, endpoint: str) -> None:
+    """Only that a file is not there means that it is gone: a bucket may come back."""
+    settings = load({**CREDENTIALS, "s3_bucket": "another", "s3_endpoint": endpoint}, {})
+    assert httpx.put(f"{endpoint}/another").status_code == 200
+    options = {**CREDENTIALS, "s3_bucket": "another", "s3_endpoint": endpoint, "files_dir": None}
     for url in serve(house.database_url, house.clock, **options):
-        lost = House(url, house.database_url, house.clock, house.cast)
-        problem(get(lost, made), 503, "api_error", "storage_unavailable")
-        lost.client(lost.cast.admin).delete(f"/v1/attachments/{made['id']}")
-        lost.close()
-    assert house.sql("SELECT state FROM attachments WHERE id = %s", (made["id"],)) == [("dropping",)]
-    assert made["id"] in objects(endpoint)
+        with contextlib.closing(House(url, house.database_url, house.clock, house.cast)) as other:
+            made = upload(other)
+            asyncio.run(open_files(settings).delete(f"{house.cast.workspace_id}/{made['id']}"))
+            problem(get(other, made), 404, "not_found", "attachment_not_found")
+            assert httpx.delete(f"{endpoint}/another").status_code == 204
+            problem(get(other, made), 503, "api_error", "storage_unavailable")
+            assert other.client(house.cast.admin).delete(f"/v1/attachments/{made['id']}").status_code == 200
+
+            async def purged(pool: Pool, _: Files) -> int:
+                return await jobs.purge(pool, house.clock, settings)
+
+            assert with_files(house, purged) == 0
+            assert house.sql("SELECT state FROM attachments WHERE id = %s", [made["id"]]) == [("dropping",)]
+            assert httpx.put(f"{endpoint}/another").status_code == 200
+            assert with_files(house, purged) >= 1
+            assert house.sql("SELECT state FROM attachments WHERE id = %s", [made["id"]]) == []

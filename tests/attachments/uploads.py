@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from conftest import House
 
-from ticketry.attachments.files import Files, open_files
+from ticketry.attachments.files import MARK, Files, open_files
 from ticketry.db.pool import Pool, make_pool
 from ticketry.settings import load
 
@@ -65,9 +65,11 @@ def get(house: House, attachment: dict[str, Any], key: str | None = None, **head
 
 
 def left(house: House) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """All rows by state, and all files, hidden and half ones too."""
+    """All rows by state, and all files, hidden and half ones too, but for the mark of the store."""
     rows = house.sql("SELECT id, state FROM attachments ORDER BY id")
-    return rows, sorted(str(path.relative_to(house.files)) for path in house.files.rglob("*") if path.is_file())
+    return rows, sorted(
+        str(path.relative_to(house.files)) for path in house.files.rglob("*") if path.is_file() and path.name != MARK
+    )
 
 
 def with_files(

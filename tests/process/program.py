@@ -20,8 +20,10 @@ PATIENCE = 60  # seconds: the machine may be busy
 
 
 def environment() -> dict[str, str]:
-    """Ours, without settings of Ticketry that the person who runs the tests may have."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TICKETRY_")}
+    """Ours, without what the person who runs the tests may have: settings of Ticketry, and the program on the path."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("TICKETRY_")}
+    folders = [folder for folder in given["PATH"].split(os.pathsep) if folder != os.path.dirname(TICKETRY)]
+    return {**given, "PATH": os.pathsep.join(folders)}
 
 
 def ticketry(*words: str) -> subprocess.CompletedProcess[str]:

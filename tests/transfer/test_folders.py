@@ -32,6 +32,7 @@ NOT_TAKEN = {
     "ticket_spans": "made from tickets",
     "ticket_mark_changes": "made from tickets",
     "erasure_words": "empty, but while an erasure runs",
+    "event_openings": "empty, but within a statement of an erasure",
     "event_erasures": "the events themselves are taken as they are now",
     "feed_cursors": "how far this installation is",
     "webhook_endpoints": "secret; programs that listen to this installation",

@@ -208,12 +208,12 @@ async def download_attachment(
     if part is None:
         return render(_unsatisfiable(found.size), {"Content-Range": f"bytes */{found.size}"})
     start, end = part
-    pieces = await service.open_file(files, actor.workspace_id, found, start, end)
+    status = 200
     headers["Content-Length"] = str(end - start)
     if downloads.is_one_range(asked):
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-        return Stream(pieces, nullcontext(), None, headers, 206)
-    return Stream(pieces, nullcontext(), None, headers)
+        headers["Content-Range"], status = f"bytes {start}-{end - 1}/{found.size}", 206
+    pieces = await service.open_file(files, actor.workspace_id, found, start, end)
+    return Stream(pieces, nullcontext(), None, headers, status)
 
 
 def _unsatisfiable(size: int) -> InvalidRequest:

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,15 @@ READ_PART = 262_144
 LOCAL_PART = 1_048_576
 S3_PART = 5_242_880
 """Bytes read, and written, at a time; S3 takes no smaller part."""
+MARK = ".ticketry-files"
+"""Stands in a folder that files lie in. Where it is missing, the disk is away, and no file counts as gone."""
+_MEANING = (
+    "Ticketry keeps files here. Without this file it takes the disk for absent, and neither writes nor deletes.\n"
+)
+_OURS = "ws_*"
+"""What the folders of files are called that were there before there was a mark."""
+_ABSENT = "<Code>NoSuchKey</Code>"
+"""What S3 says if a file is not there; that a bucket is not there looks the same otherwise."""
 _FULL = ("(os error 28)", "(os error 122)", "(os error 27)")
 """No space, no quota, or larger than this process may write."""
 _PATIENCE = timedelta(seconds=30)
@@ -47,24 +56,6 @@ def _told(error: BaseError | OSError) -> TicketryError:
     return storage_full() if any(sign in str(error) for sign in _FULL) else storage_unavailable()
 
 
-def _is_no_store(error: FileNotFoundError) -> bool:
-    """Whether it is not the file that is missing but all of its store: nothing may be taken for deleted then."""
-    return "NoSuchBucket" in str(error)
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    """What goes wrong in the store, in our words; that a file is not there stays as it is."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        if _is_no_store(error):
-            raise storage_unavailable() from error
-        raise
-    except (BaseError, OSError) as error:
-        raise _told(error) from error
-
-
 class Files:
     """A file store. A file is written whole or not at all, and is found under its path alone."""
 
@@ -76,10 +67,14 @@ class Files:
         self._read_part = LOCAL_PART if folder is None else READ_PART
 
     async def write(self, path: str, pieces: AsyncIterator[bytes]) -> None:
-        """Stores a file, holding no more than a few parts of it in memory.
+        """Stores a file, holding no more than a few parts of it in memory. The store must be `founded`.
 
         Whatever `pieces` raises is raised, and nothing is stored. Raises `storage_full` and `storage_unavailable`.
         """
+        await self._check_founded()
+        await self._write(path, pieces)
+
+    async def _write(self, path: str, pieces: AsyncIterator[bytes]) -> None:
         parts = _parts(self._while_there_is_room(pieces), self._part)
         try:
             first = await anext(parts, b"")
@@ -89,7 +84,7 @@ class Files:
                 whole = _after(first, parts)
                 await obstore.put_async(self._store, path, whole, chunk_size=self._part, max_concurrency=1)
             if self._folder is not None:
-                await asyncio.to_thread(_settle, self._folder / path)
+                await asyncio.to_thread(_settle, self._folder, path)
         except (BaseError, OSError) as error:
             raise _told(error) from error
 
@@ -118,7 +113,7 @@ class Files:
     async def _piece(self, path: str, start: int, end: int) -> bytes:
         if start >= end:
             return b""
-        with _said():
+        async with self._said():
             return bytes(
                 await obstore.get_range_async(self._store, path, start=start, end=min(end, start + self._read_part))
             )
@@ -130,16 +125,48 @@ class Files:
             piece = await self._piece(path, start, end)
 
     async def delete(self, path: str) -> None:
-        """Deletes a file, and what a process that died may have left of it. One that is not there is no error."""
-        with suppress(FileNotFoundError), _said():
-            await obstore.delete_async(self._store, path)
+        """Deletes a file, and what a process that died may have left of it. One that is not there is no error; that the
+        whole store is away is: `storage_unavailable`.
+        """
+        with suppress(FileNotFoundError):
+            async with self._said():
+                await obstore.delete_async(self._store, path)
         if self._folder is not None:
             (self._folder / f"{path}#1").unlink(missing_ok=True)  # where a write lies until it is complete
+
+    async def founded(self) -> bool:
+        """Whether files lie here. Others made a bucket; of a folder its mark tells, or files older than marks."""
+        return self._folder is None or await asyncio.to_thread(_is_marked, self._folder)
+
+    async def found(self) -> None:
+        """Makes an empty folder a file store. Raises `storage_full` and `storage_unavailable`."""
+        if self._folder is not None:
+            try:
+                await asyncio.to_thread(_mark, self._folder)
+            except OSError as error:
+                raise _told(error) from error
+
+    async def _check_founded(self) -> None:
+        if not await self.founded():
+            raise storage_unavailable()
+
+    @asynccontextmanager
+    async def _said(self) -> AsyncIterator[None]:
+        """What goes wrong in the store, in our words; that a file alone is not there stays as it is."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self._folder is None and _ABSENT not in str(error):
+                raise storage_unavailable() from error
+            await self._check_founded()
+            raise
+        except (BaseError, OSError) as error:
+            raise _told(error) from error
 
     async def check(self) -> None:
         """Writes, reads and deletes a small file. Raises what goes wrong."""
         path = f"check-{os.getpid()}"
-        await self.write(path, _after(b"Ticketry was here", None))
+        await self._write(path, _after(b"Ticketry was here", None))
         async for _ in await self.read(path, 0, 1):
             pass
         await self.delete(path)
@@ -164,14 +191,31 @@ async def _after(first: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterat
             yield part
 
 
-def _settle(path: Path) -> None:
+def _settle(folder: Path, path: str) -> None:
     """Waits until a file is on the disk under its name: its row must not outlive it, also when the power fails."""
-    for place, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+    file = folder / path
+    for place, flags in ((file, os.O_RDONLY), *((parent, os.O_DIRECTORY) for parent in {file.parent, folder})):
         handle = os.open(place, flags)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _is_marked(folder: Path) -> bool:
+    if (folder / MARK).exists():
+        return True
+    if next(folder.glob(_OURS), None) is None:
+        return False
+    with suppress(OSError):  # a disk that takes nothing now can still be read
+        _mark(folder)
+    return True
+
+
+def _mark(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / MARK).write_text(_MEANING, encoding="utf-8")
+    _settle(folder, MARK)
 
 
 @lru_cache(maxsize=8)

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import structlog
+
 from ticketry.attachments import rules, store
-from ticketry.attachments.files import Files
+from ticketry.attachments.files import MARK, Files, storage_unavailable
 from ticketry.attachments.models import Attachment, AttachmentIds, AttachmentItem, Visibility
 from ticketry.attachments.store import Place
 from ticketry.contacts import service as contacts
@@ -17,6 +19,8 @@ from ticketry.core.errors import Busy, Conflict, InvalidRequest, NotFound, Ticke
 from ticketry.core.ids import mint
 from ticketry.db.paging import Page, PageIn, page_of
 from ticketry.db.pool import Pool, Tx, unit
+
+log = structlog.get_logger()
 
 LOOSE = timedelta(days=1)
 """How long a file may lie about before it is attached."""
@@ -69,6 +73,21 @@ class Received:
         self._foot = (self._foot + piece[-rules.FOOT :])[-rules.FOOT :]
 
 
+async def found(pool: Pool, clock: Clock, files: Files) -> None:
+    """To be called before files are written: an empty folder becomes a file store, unless files should lie in it.
+
+    Then its disk is away: raises `storage_unavailable`, rather than to write where nobody will look.
+    """
+    if await files.founded():
+        return
+    async with unit(pool, clock(), atomic=False) as tx:
+        awaited = await store.some_kept(tx)
+    if awaited:
+        log.error("the folder of files is empty, and should not be: is its disk away?", hint=f"{MARK} is missing in it")
+        raise storage_unavailable()
+    await files.found()
+
+
 async def receive(
     pool: Pool,
     clock: Clock,
@@ -87,6 +106,7 @@ async def receive(
     """
     place = Place(actor.workspace_id, mint("att"))
     received = Received(place, rules.clean_name(name), rules.clean_type(claimed_type))
+    await found(pool, clock, files)
     async with unit(pool, clock()) as tx:
         await store.insert(tx, *place, received.name, received.claimed_type, contact_id)
 
@@ -177,9 +197,20 @@ async def open_file(
     """
     try:
         place = Place(workspace_id, attachment.id)
-        return await files.read(path_of(place), start, attachment.size if end is None else end)
+        pieces = await files.read(path_of(place), start, attachment.size if end is None else end)
     except FileNotFoundError:
         raise missing() from None
+    return _while_there(pieces)
+
+
+async def _while_there(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The same, with our word for a file that goes while it is read."""
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                yield piece
+        except FileNotFoundError:
+            raise missing() from None
 
 
 async def pick(tx: Tx, workspace_id: str, attachment_ids: AttachmentIds | None) -> list[Attachment]:

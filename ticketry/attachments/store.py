@@ -185,6 +185,15 @@ async def gone(tx: Tx, place: Place) -> None:
     )
 
 
+async def some_kept(tx: Tx) -> bool:
+    """Whether a file should lie in the store, of any workspace: an attachment, or a mail as it came."""
+    row = await tx.one(
+        """SELECT EXISTS (SELECT workspace_id FROM attachments WHERE state IN ('kept', 'erasing'))
+               OR EXISTS (SELECT workspace_id FROM inbound_raws)"""
+    )
+    return row is not None and bool(row[0])
+
+
 async def announce(tx: Tx, place: Place) -> None:
     """Says that a file is about to be written whose row comes with another transaction."""
     await tx.execute("INSERT INTO file_announcements (workspace_id, id) VALUES (%s, %s) ON CONFLICT DO NOTHING", place)

@@ -187,8 +187,8 @@ async def _note_said(tx: Tx, run: Run, eraser: Eraser, ids: Sequence[str]) -> li
 async def _note_labels(tx: Tx, run: Run, eraser: Eraser, ids: Sequence[str]) -> None:
     """Lets the eraser know the categories and root causes of these tickets that tell who the person is."""
     if run.contact_id is not None:
-        telling = [label for label in await store.labels(tx, run, ids) if eraser.mentioned(label, "own")]
-        eraser.labels |= set(telling) - await store.others_labels(tx, run, ids, telling)
+        telling = [label for label in await beside.labels(tx, run, ids) if eraser.mentioned(label, "own")]
+        eraser.labels |= set(telling) - await beside.others_labels(tx, run, ids, telling)
 
 
 async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:

@@ -266,36 +266,6 @@ async def own_or_erased(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> bool:
     return bool(row and row[0])
 
 
-async def labels(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> list[str]:
-    """The categories and root causes that these tickets have or had."""
-    rows = await tx.all(
-        """SELECT DISTINCT label FROM (
-               SELECT unnest(ARRAY[category, root_cause]) FROM tickets
-               WHERE workspace_id = %(workspace_id)s AND id = ANY(%(ids)s)
-               UNION ALL SELECT root_cause FROM resolutions
-               WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
-               UNION ALL SELECT unnest(ARRAY[data #>> '{ticket,category}', data #>> '{ticket,root_cause}'])
-               FROM events WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)) AS l (label)
-           WHERE label IS NOT NULL""",
-        {"workspace_id": run.workspace_id, "ids": list(ticket_ids)},
-    )
-    return [label for (label,) in rows]
-
-
-async def others_labels(tx: Tx, run: Run, ticket_ids: Sequence[str], labels: Sequence[str]) -> set[str]:
-    """Those of these categories and root causes that tickets have which are not the person's, nor among these."""
-    rows = await tx.all(
-        """SELECT label FROM unnest(%(labels)s::text[]) AS l (label) WHERE EXISTS (
-               SELECT FROM tickets WHERE workspace_id = %(workspace_id)s AND (category = label OR root_cause = label)
-               AND contact_id IS DISTINCT FROM %(contact_id)s AND id <> ALL(%(ids)s))""",
-        {
-            "workspace_id": run.workspace_id, "contact_id": run.contact_id, "ids": list(ticket_ids),
-            "labels": list(labels),
-        },
-    )  # fmt: skip
-    return {label for (label,) in rows}
-
-
 async def mark(tx: Tx, run: Run, ticket_ids: Sequence[str], *, own: bool) -> None:
     """Gives tickets a new version: whoever has read them before must look again. Their times stay."""
     await tx.execute(

@@ -12,10 +12,12 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ticketry.core.errors import TicketryError
 from ticketry.core.ids import mint
 from ticketry.web.limits import Rate, unlimited
 from ticketry.web.problems import crash_problem, is_stray, problem_of
 from ticketry.web.resources import Resources
+from ticketry.web.streams import Stalled
 
 log = structlog.get_logger()
 
@@ -84,6 +86,9 @@ class Edge:
             log.info("client hung up", request_id=state["request_id"], path=scope["path"])
         except Exception as error:
             if status is not None:  # too late for another answer: the connection is cut
+                if isinstance(error, Stalled | TicketryError):  # the server cuts what is not complete
+                    log.warning("answer cut off", request_id=state["request_id"], reason=str(error))
+                    return
                 log.exception("request failed", request_id=state["request_id"], path=scope["path"])
                 raise
             problem = await self._problem(Request(scope, receive), error)

@@ -1,6 +1,5 @@
 """Reading a form with a file as it comes: the file's bytes are handed on in pieces and never held together."""
 
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -16,6 +15,8 @@ FILE = "file"
 BESIDE = 131_072
 """Bytes that a form may have beside its file: other fields, headers, boundaries."""
 LONGEST_HEADER = 65_536
+AS_IT_IS = frozenset({b"binary", b"8bit", b"7bit"})
+"""What a Content-Transfer-Encoding may say. RFC 7578 has done away with the header."""
 
 
 def malformed() -> InvalidRequest:
@@ -58,7 +59,7 @@ class FileForm:
         self._body = patiently(request)
         self._part = _Part()
         self._header = [bytearray(), bytearray()]
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self._has_file = self._ended = self._over = False
         self._seen = self._of_file = 0
 
@@ -101,6 +102,8 @@ class FileForm:
             raise ValidationFailed(field_error(FILE, "one_file", "send one file at a time"))
         if not options.get(b"filename"):  # a browser sends an empty one when no file was chosen
             raise ValidationFailed(field_error(FILE, "no_file", "must be a file, with a filename"))
+        if headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in AS_IT_IS:
+            raise ValidationFailed(field_error(FILE, "encoded", "must be sent as it is (no Content-Transfer-Encoding)"))
         self._has_file = True
         self.file_name = options[b"filename"].decode("utf-8", "replace")
         self.file_type = headers.get(b"content-type", b"").decode("latin-1") or None
@@ -147,9 +150,10 @@ class FileForm:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The file's bytes in pieces; after the last one the whole form has been read."""
-        while not self._over:
-            while self._pieces:
-                yield self._pieces.popleft()
-            await self._feed()
-        while self._pieces:
-            yield self._pieces.popleft()
+        while self._pieces or not self._over:
+            if self._pieces:  # what looks like a boundary comes byte by byte
+                together = b"".join(self._pieces)
+                self._pieces.clear()
+                yield together
+            if not self._over:
+                await self._feed()

@@ -21,8 +21,8 @@ def receive(raw: bytes, *more: str, source: str = "-", **env: str) -> subprocess
 
 
 @pytest.fixture
-def env(house: House, tmp_path: Path) -> dict[str, str]:
-    return {"TICKETRY_DATABASE_URL": house.database_url, "TICKETRY_FILES_DIR": str(tmp_path)}
+def env(house: House) -> dict[str, str]:
+    return {"TICKETRY_DATABASE_URL": house.database_url, "TICKETRY_FILES_DIR": str(house.files)}
 
 
 def test_a_mail_by_a_pipe(house: House, env: dict[str, str]) -> None:

@@ -248,7 +248,7 @@ def test_only_mail_is_taken(house: House) -> None:
 
 def test_a_mail_beyond_the_limit_is_refused_and_one_below_is_not(database_url: str, house: House) -> None:
     limit = 70_000
-    for url in serve(database_url, house.clock, mail_limit=limit):
+    for url in serve(database_url, house.clock, mail_limit=limit, files_dir=house.files):
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {house.cast.admin}", **HEADERS}) as client:
             whole = mails.simple("x" * limit, message_id="<limit@x>")[:limit]
             assert client.post("/v1/inbound/email", content=whole).status_code == 201

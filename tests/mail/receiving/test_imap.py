@@ -69,9 +69,9 @@ def box(port: int) -> Iterator[BaseMailBox]:
 
 
 @pytest.fixture
-def options(house: House, port: int, tmp_path: Path) -> dict[str, Any]:
+def options(house: House, port: int) -> dict[str, Any]:
     return {
-        "database_url": house.database_url, "files_dir": tmp_path, "imap_host": "127.0.0.1", "imap_port": port,
+        "database_url": house.database_url, "files_dir": house.files, "imap_host": "127.0.0.1", "imap_port": port,
         "imap_tls": "none", "imap_user": USER, "imap_password": PASSWORD, "imap_interval": 1,
     }  # fmt: skip
 
@@ -331,11 +331,11 @@ def test_half_of_the_settings_is_refused() -> None:
     assert Address.of(load({}, {})) is None
 
 
-def test_old_mails_are_deleted(house: House, box: BaseMailBox, options: dict[str, Any], tmp_path: Path) -> None:
+def test_old_mails_are_deleted(house: House, box: BaseMailBox, options: dict[str, Any]) -> None:
     box.append(mails.simple("Forget me", sender="Old <old@x.example>", message_id=mails.fresh()))
     assert poll(house, {**options, "mail_keep_days": 5}) == 1
     [told] = house.client(house.cast.admin).get("/v1/inbound/emails", params={"per_page": 1}).json()["data"]
-    file = tmp_path / house.cast.workspace_id / told["id"]
+    file = house.files / house.cast.workspace_id / told["id"]
     assert file.is_file()
     house.clock.advance(days=4)
     run(house, options, jobs.purge)
@@ -363,8 +363,10 @@ def test_workers_that_are_killed_lose_and_double_nothing(
 
     def started(until: int) -> subprocess.Popen[bytes]:
         worker = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
         while counted(house)[0] < before + until:
             assert worker.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.02)
         return worker
 

@@ -91,9 +91,9 @@ def secured(request: pytest.FixtureRequest, folder: Path) -> Iterator[tuple[str,
 
 
 @pytest.fixture
-def options(house: House, secured: tuple[str, int], tmp_path: Path) -> dict[str, Any]:
+def options(house: House, secured: tuple[str, int]) -> dict[str, Any]:
     return {
-        "database_url": house.database_url, "files_dir": tmp_path, "imap_host": "127.0.0.1", "imap_port": secured[1],
+        "database_url": house.database_url, "files_dir": house.files, "imap_host": "127.0.0.1", "imap_port": secured[1],
         "imap_tls": secured[0], "imap_user": USER, "imap_password": PASSWORD,
     }  # fmt: skip
 

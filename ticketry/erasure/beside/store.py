@@ -1,4 +1,4 @@
-"""What stands beside tickets and holds words of theirs too: the vocabulary, counts, mails as they came, queued jobs."""
+"""What stands beside tickets and holds words of theirs too: vocabulary, labels, counts, mails as they came, jobs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -101,6 +101,36 @@ async def mend_words(tx: Tx, run: Run, limit: int) -> int:
         {"workspace_id": run.workspace_id, "run": run.id, "limit": limit},
     )
     return int(row[0]) if row else 0
+
+
+async def labels(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> list[str]:
+    """The categories and root causes that these tickets have or had."""
+    rows = await tx.all(
+        """SELECT DISTINCT label FROM (
+               SELECT unnest(ARRAY[category, root_cause]) FROM tickets
+               WHERE workspace_id = %(workspace_id)s AND id = ANY(%(ids)s)
+               UNION ALL SELECT root_cause FROM resolutions
+               WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)
+               UNION ALL SELECT unnest(ARRAY[data #>> '{ticket,category}', data #>> '{ticket,root_cause}'])
+               FROM events WHERE workspace_id = %(workspace_id)s AND ticket_id = ANY(%(ids)s)) AS l (label)
+           WHERE label IS NOT NULL""",
+        {"workspace_id": run.workspace_id, "ids": list(ticket_ids)},
+    )
+    return [label for (label,) in rows]
+
+
+async def others_labels(tx: Tx, run: Run, ticket_ids: Sequence[str], labels: Sequence[str]) -> set[str]:
+    """Those of these categories and root causes that tickets have which are not the person's, nor among these."""
+    rows = await tx.all(
+        """SELECT label FROM unnest(%(labels)s::text[]) AS l (label) WHERE EXISTS (
+               SELECT FROM tickets WHERE workspace_id = %(workspace_id)s AND (category = label OR root_cause = label)
+               AND contact_id IS DISTINCT FROM %(contact_id)s AND id <> ALL(%(ids)s))""",
+        {
+            "workspace_id": run.workspace_id, "contact_id": run.contact_id, "ids": list(ticket_ids),
+            "labels": list(labels),
+        },
+    )  # fmt: skip
+    return {label for (label,) in rows}
 
 
 async def drop_empty_counts(tx: Tx, workspace_id: str) -> bool:

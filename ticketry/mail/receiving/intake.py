@@ -171,6 +171,7 @@ def raw_path(workspace_id: str, mail_id: str) -> str:
 
 async def _keep_raw(house: Resources, actor: Actor, files: Files, mail: Mail, mail_id: str) -> None:
     now = house.clock()
+    await attachments.found(house.pool, house.clock, files)
     async with unit(house.pool, now) as tx:
         until = now + timedelta(days=house.settings.mail_keep_days)
         await store.announce_raw(tx, actor.workspace_id, mail_id, until)

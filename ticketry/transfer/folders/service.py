@@ -148,6 +148,8 @@ async def bring(
     """
     if found := await store.used_for(tx, workspace.id):
         raise OperatorError(f"workspace {workspace.name} holds {found}: import into a new one (--new NAME)")
+    if manifest.attachments:
+        await attachments.found(pool, lambda: tx.now, files())
     await _bring_settings(tx, workspace.id, folder, manifest, new=new)
     told(1)
     await store.make_room(tx)
