@@ -5,6 +5,8 @@ an admin, an agent, a customer, and a stranger of another workspace.
 """
 
 import asyncio
+import os
+import subprocess
 import tempfile
 import threading
 import uuid
@@ -227,6 +229,19 @@ def house(database_url: str) -> Iterator[House]:
             house = House(url, database_url, clock, cast, Path(folder))
             yield house
             house.close()
+
+
+@pytest.fixture
+def tiny_disk() -> Iterator[Path]:
+    """A file system with room for 2 MB."""
+    with tempfile.TemporaryDirectory(prefix="ticketry-full-", dir="/tmp") as folder:
+        words = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder]
+        if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode != 0:
+            pytest.skip("only root may mount a small file system")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,6 +28,8 @@ class Desk:
 
     name: str
     tickets: list[str]
+    original: str
+    """The ticket of which the first one is closed as a duplicate, again and again."""
     sent: list[str] = field(default_factory=list)
     """Keys of all bulks; the last may be unanswered."""
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -39,7 +41,10 @@ class Desk:
             for ticket in self.tickets
             for action, params in (
                 ("comment", {"body": f"said {key}"}),
-                ("close", {"resolution_note": key}),
+                (
+                    "close",
+                    {"resolution_note": key, **({"duplicate_of": self.original} if ticket == self.tickets[0] else {})},
+                ),
                 ("reopen", {"reason": key}),
                 ("update", {"internal_note": f"noted {key}"}),
             )
@@ -80,7 +85,9 @@ class Desk:
             said = conn.execute(
                 "SELECT body FROM comments WHERE ticket_id = %s ORDER BY position", (ticket,)
             ).fetchall()
-            assert [row[0] for row in said] == [f"{word} {key}" for key in self.sent for word in ("said", "noted")]
+            told = [row[0] for row in said if "duplicate of" not in row[0]]
+            assert told == [f"{word} {key}" for key in self.sent for word in ("said", "noted")]
+            assert len(said) - len(told) == (len(self.sent) if ticket == self.tickets[0] else 0)
             notes = conn.execute(
                 "SELECT resolution_note, cycle FROM resolutions WHERE ticket_id = %s ORDER BY cycle", (ticket,)
             ).fetchall()
@@ -89,6 +96,8 @@ class Desk:
                 "SELECT type FROM events WHERE ticket_id = %s ORDER BY position", (ticket,)
             ).fetchall()
             each = ["commented", "closed", "reopened", "commented"]
+            if ticket == self.tickets[0]:  # its comments point to the original
+                each.insert(1, "commented")
             assert [row[0] for row in events] == ["ticket.created"] + [f"ticket.{kind}" for kind in each] * len(
                 self.sent
             )
@@ -96,10 +105,11 @@ class Desk:
 
 def open_desks(server: Served, api_key: str) -> list[Desk]:
     with server.client(api_key) as client:
-        return [
-            Desk(f"desk {n}", [client.post("/v1/tickets", json=TICKET).json()["data"]["id"] for _ in range(TICKETS)])
-            for n in range(THREADS)
-        ]
+
+        def opened() -> str:
+            return str(client.post("/v1/tickets", json=TICKET).json()["data"]["id"])
+
+        return [Desk(f"desk {n}", [opened() for _ in range(TICKETS)], opened()) for n in range(THREADS)]
 
 
 def test_everything_killed_in_the_middle_of_bulks(start: Any, folder: Path) -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -206,3 +207,19 @@ def test_the_limit_is_a_setting(heavy: House) -> None:
         with httpx.stream("GET", f"{url}{PATH}", headers=headers):
             other = {"Authorization": f"Bearer {heavy.cast.stranger}"}
             problem(httpx.get(f"{url}{PATH}", headers=other), 429, "rate_limit_error", "too_many_exports")
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv"])
+def test_it_is_never_whole_in_memory(heavy: House, kind: str) -> None:
+    """Server and client together, the client letting go of what it has read: all that Python holds."""
+    taken = 0
+    tracemalloc.start()
+    try:
+        with begun(heavy, heavy.cast.admin, format=kind) as answer:
+            for chunk in answer.iter_raw():
+                taken += len(chunk)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken > MANY * 9_000
+    assert peak < 8_000_000

@@ -78,6 +78,21 @@ def test_a_killed_import_leaves_nothing(house: House, files: Path, tmp_path: Pat
     bring(house, files, tmp_path / "out", "Killed")
 
 
+def test_a_full_disk_leaves_the_older_export_as_it_was(house: House, files: Path, tiny_disk: Path) -> None:
+    out, filler = tiny_disk / "out", tiny_disk / "filler"
+    export(house, files, house.cast.workspace_id, out)
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with suppress(OSError), filler.open("wb", buffering=0) as full:
+        while full.write(b"x" * 4096):
+            pass
+    said = refusal(run(house, files, "export", out, "--workspace", house.cast.workspace_id))
+    assert f"cannot write {out}: No space left on device" in said
+    assert sorted(tiny_disk.iterdir()) == [filler, out]
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    filler.unlink()
+    export(house, files, house.cast.workspace_id, out)
+
+
 def test_progress_is_shown_on_a_terminal(house: House, files: Path, tmp_path: Path) -> None:
     terminal, end = os.openpty()
     process = begun(house, files, "export", tmp_path / "out", "--workspace", house.cast.workspace_id, errors=end)

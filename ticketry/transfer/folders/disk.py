@@ -37,10 +37,10 @@ class Writing:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is None:
-            self._out.flush()
-            os.fsync(self._out.fileno())
-        self._out.close()
+        with self._out:
+            if error[0] is None:
+                self._out.flush()
+                os.fsync(self._out.fileno())
 
     def write(self, block: bytes) -> int:
         """Appends whole lines; how many."""
