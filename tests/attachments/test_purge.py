@@ -1,6 +1,7 @@
 """The timer: what nobody attached and what never ended goes after a day; a crash in between is made good."""
 
 import contextlib
+import errno
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from attachments.uploads import by_hand, get, left, part, send, upload, with_fil
 from conftest import House, MovedClock, serve
 from kit import problem
 
-from ticketry.attachments import jobs, service
+from ticketry.attachments import files, jobs, service
 from ticketry.attachments.files import MARK, Files
 from ticketry.attachments.store import Place
 from ticketry.core.actor import system
@@ -179,6 +180,18 @@ def test_a_disk_that_is_away_is_not_taken_for_an_empty_store(house: House) -> No
     assert purge(house) >= 1
     assert loose["id"] not in known(house)
     assert get(house, used).content == b"words"
+
+
+def test_a_disk_that_fails_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = upload(house)
+
+    def stale(*_: object) -> bool:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(files, "_is_marked", stale)
+    problem(send(house), 503, "api_error", "storage_unavailable")
+    monkeypatch.undo()
+    assert house.client(house.cast.admin).delete(f"/v1/attachments/{made['id']}").status_code == 200
 
 
 def test_files_from_before_there_was_a_mark_go_on(house: House) -> None:

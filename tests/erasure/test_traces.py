@@ -113,3 +113,23 @@ def test_a_programs_word_for_a_request(house: House, files: Path, person: str, o
     call(house, "PATCH", f"/v1/tickets/{other['id']}", {"priority": 1}, headers=headers)
     erase(house, person)
     assert left_of(house, files, (MARK,)) == []
+
+
+def test_what_another_contact_was_called_by_mistake(house: House, files: Path, person: str) -> None:
+    address = f"ida@{MARK}.example"
+    call(house, "PATCH", f"/v1/contacts/{person}", {"email": None})
+    uwe = call(house, "POST", "/v1/contacts", {"name": f"Ida {MARK.capitalize()}", "email": address})["id"]
+    call(house, "PATCH", f"/v1/contacts/{uwe}", {"name": "Uwe", "email": "uwe@old.example"})
+    call(house, "PATCH", f"/v1/contacts/{uwe}", {"email": None})
+    erase(house, person)
+    assert left_of(house, files, (MARK,)) == []
+    assert house.sql("SELECT former FROM contacts WHERE id = %s", (uwe,)) == [({"email": ["uwe@old.example"]},)]
+
+
+def test_names_of_files_on_a_ticket_that_was_theirs(house: House, files: Path, person: str) -> None:
+    ticket = house.ticket(contact_id=person)
+    put_file(house, files, f"{MARK}-2.pdf", b"%PDF", None, ticket["id"])
+    call(house, "PATCH", f"/v1/tickets/{ticket['id']}", {"contact_id": house.cast.customer_id})
+    erase(house, person)
+    assert names(house, ticket) == ["[erased]-2.pdf"]
+    assert left_of(house, files, (MARK,)) == []

@@ -15,7 +15,7 @@ from ticketry.transfer.folders.models import MANIFEST
 from .moving import export, furnished, lines, run
 from .test_folders import refusal, refused
 
-DEAD = "dead_123"
+DEAD = "ticketry-dead_123"
 """As drafts are named."""
 
 
@@ -194,3 +194,10 @@ def test_two_at_a_time_do_not_meet(out: Path) -> None:
         shutil.rmtree(out)
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     assert [path.name for path in out.iterdir()] == ["first"]
+
+
+def test_hidden_folders_of_others_stay(house: House, files: Path, out: Path) -> None:
+    for name in (".out.original.old", ".out.20250101.partial"):
+        (out.parent / name).mkdir()
+    export(house, files, house.cast.workspace_id, out)
+    assert sorted(path.name for path in out.parent.iterdir()) == [".out.20250101.partial", ".out.original.old", "out"]

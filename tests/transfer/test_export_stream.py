@@ -223,3 +223,11 @@ def test_it_is_never_whole_in_memory(heavy: House, kind: str) -> None:
         tracemalloc.stop()
     assert taken > MANY * 9_000
     assert peak < 8_000_000
+
+
+def test_who_has_got_all_of_it_finds_its_turn_free(heavy: House) -> None:
+    for url in serve(heavy.database_url, MovedClock(), export_limit=1):
+        headers = {"Authorization": f"Bearer {heavy.cast.admin}"}
+        with httpx.Client(base_url=url, headers=headers) as client:
+            for _ in range(30):
+                assert client.get(PATH, params={"search": "TICK-1"}).status_code == 200

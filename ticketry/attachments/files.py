@@ -136,7 +136,10 @@ class Files:
 
     async def founded(self) -> bool:
         """Whether files lie here. Others made a bucket; of a folder its mark tells, or files older than marks."""
-        return self._folder is None or await asyncio.to_thread(_is_marked, self._folder)
+        try:
+            return self._folder is None or await asyncio.to_thread(_is_marked, self._folder)
+        except OSError as error:
+            raise _told(error) from error
 
     async def found(self) -> None:
         """Makes an empty folder a file store. Raises `storage_full` and `storage_unavailable`."""

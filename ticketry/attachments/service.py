@@ -82,7 +82,7 @@ async def found(pool: Pool, clock: Clock, files: Files) -> None:
         return
     async with unit(pool, clock(), atomic=False) as tx:
         awaited = await store.some_kept(tx)
-    if awaited:
+    if awaited and not await files.founded():  # unless another upload was faster
         log.error("the folder of files is empty, and should not be: is its disk away?", hint=f"{MARK} is missing in it")
         raise storage_unavailable()
     await files.found()

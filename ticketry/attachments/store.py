@@ -186,9 +186,10 @@ async def gone(tx: Tx, place: Place) -> None:
 
 
 async def some_kept(tx: Tx) -> bool:
-    """Whether a file should lie in the store, of any workspace: an attachment, or a mail as it came."""
+    """Whether a file should lie in the store, of any workspace: an attachment, also one to be deleted, or a mail."""
     row = await tx.one(
-        """SELECT EXISTS (SELECT workspace_id FROM attachments WHERE state IN ('kept', 'erasing'))
+        """SELECT EXISTS (SELECT workspace_id FROM attachments WHERE state IN ('kept', 'dropping', 'erasing'))
+               OR EXISTS (SELECT workspace_id FROM file_announcements)
                OR EXISTS (SELECT workspace_id FROM inbound_raws)"""
     )
     return row is not None and bool(row[0])

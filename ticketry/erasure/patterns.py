@@ -13,7 +13,9 @@ from functools import lru_cache
 LEAST_PART = 3
 """Letters from which on a part of a name is looked for by itself."""
 _LEAST_INFLECTED = 5
-"""Letters from which on a name is found with an ending of up to three letters or digits, and not of one alone."""
+"""Letters from which on a name is found with an ending of up to three letters or digits; a shorter one with an s."""
+_MOST = 250_000
+"""Letters of all patterns together: to prepare so many takes about a second. What is behind them is not looked for."""
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\ua960-\ua97f"
     "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
@@ -84,17 +86,23 @@ def whole(text: str) -> str | None:
     return found and _BEFORE_NAME + found + _AFTER_NAME
 
 
-def inflected(text: str) -> str | None:
-    """As `whole`, but also where an ending stands behind it, or where its script puts no space around it."""
+def running(text: str) -> str | None:
+    """As `whole`, but also inside of a text whose script puts no space around it."""
     found = _in_a_row(text)
-    if found is None:
-        return None
-    last = words(text)[-1]
+    if found is None or not is_telling(text):
+        return whole(text)
     before = "" if _UNSPACED.match(words(text)[0]) else _BEFORE_NAME
-    if _UNSPACED.match(last[-1]):
-        return before + found
-    ending = 0 if last[-1].isdigit() else 3 if len(last) >= _LEAST_INFLECTED else 1 if len(last) >= LEAST_PART else 0
-    return f"{before}{found}[^\\W_]{{0,{ending}}}{_AFTER_NAME}"
+    return before + found + ("" if _UNSPACED.match(words(text)[-1][-1]) else _AFTER_NAME)
+
+
+def inflected(text: str) -> str | None:
+    """As `running`, but also where an ending stands behind it."""
+    found = running(text)
+    if found is None or not found.endswith(_AFTER_NAME):
+        return found
+    last = words(text)[-1]
+    ending = "" if last[-1].isdigit() else r"[^\W_]{0,3}" if len(last) >= _LEAST_INFLECTED else "s?"
+    return found.removesuffix(_AFTER_NAME) + ending + _AFTER_NAME
 
 
 def _in_a_row(text: str) -> str | None:
@@ -131,23 +139,32 @@ def mail(address: str) -> str:
     return _BEFORE_MAIL + _letters(address) + _AFTER_MAIL
 
 
+def mail_in_file_name(address: str) -> str:
+    """The same where an ending or a number may stand behind it."""
+    return _BEFORE_MAIL + _letters(address) + _AFTER_NAME
+
+
 def phone_exactly(number: str) -> str:
     """A pattern for an E.164 number written without breaks. Without its + it might be any other number."""
-    return rf"(?<!\d)(?:{_letter('+')}|00){number.lstrip('+')}(?!\d)"
+    return rf"(?<!\d)(?:{_letter('+')}|00){re.escape(number.lstrip('+'))}(?!\d)"
 
 
 def phone_loosely(number: str) -> str:
     """A pattern for a phone number as people write it: with breaks, with or without the country."""
     digits = number.lstrip("+")
     least = min(len(digits), max(LEAST_DIGITS - 1, len(digits) - 3))
-    last = _PHONE_BREAK.join(digits[-least:])
+    last = _PHONE_BREAK.join(map(re.escape, digits[-least:]))
     return rf"(?<!\d)\(?(?:{_letter('+')}|00|0)?(?:\d{_PHONE_BREAK}){{0,3}}{last}(?!\d)"
 
 
 def any_of(patterns: Iterable[str | None]) -> re.Pattern[str] | None:
-    """One pattern for all of these, the longest first; None for none."""
-    given = sorted({one for one in patterns if one is not None}, key=len, reverse=True)
-    return re.compile("|".join(given), re.IGNORECASE) if given else None
+    """One pattern for all of these, the longest first; None for none. The first ones are the most important."""
+    kept, room = [], _MOST
+    for one in dict.fromkeys(patterns):
+        if one and len(one) <= room:
+            kept.append(one)
+            room -= len(one)
+    return re.compile("|".join(sorted(kept, key=len, reverse=True)), re.IGNORECASE) if kept else None
 
 
 def rough(text: str) -> str:

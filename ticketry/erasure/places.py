@@ -17,7 +17,7 @@ Rule = Literal["words", "said", "name", "gone", "label", "file", "list", "object
 - `gone`: becomes null / the mentions go;
 - `label`: a word that things are counted by: stays, but for mentions, and unless it is a name's and nobody else's / the
   mentions go;
-- `file`: the name of a file: the room of attachments erases it with the file / the mentions go;
+- `file`: the name of a file: the mentions go (the room of attachments erases what goes with the file) / the same;
 - `list`, `object`, `rows`: becomes empty (text[], JSON object, JSON array) / the mentions go;
 - `event`: JSON of an event, taken apart field by field / the same.
 """

@@ -13,10 +13,14 @@ SHORT = "…"
 """Stands for an erased word where the longer mark would not fit."""
 Mode = Literal["own", "part", "mention"]
 """How a ticket stands to the person: it is theirs (or too old), they spoke on it, or it is another's."""
-_LIMITS = (50, 64, 100, 200, 254, 320, 500, 998, 1000, 1024, 5000, 10_000, 20_000, 50_000, 1_000_000)
+_LIMITS = (50, 64, 100, 200, 254, 255, 320, 500, 998, 1000, 1024, 5000, 10_000, 20_000, 50_000, 1_000_000)
 """The bounds of texts in the tables: what fitted one of them must still fit it."""
 _JOINT = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 """Where one word ends and the next begins though nothing stands between them."""
+_MINTED = re.compile(
+    r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|[0-9a-hjkmnp-tv-z]{26})\b", re.IGNORECASE
+)
+"""Ids that programs make up at random: letters in them are nobody's name."""
 _QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _WHOLE = frozenset({
     "subject", "description", "resolution_note", "tags", "custom_fields", "metadata", "external_id", "email", "phone",
@@ -111,11 +115,12 @@ class Eraser:
     def __init__(self, sought: Sought) -> None:
         everywhere = [*map(patterns.mail, sought.public_emails), *map(patterns.phone_exactly, sought.public_phones)]
         full = [patterns.whole(name) for name in sought.names if len(patterns.words(name)) > 1]
-        own = [*everywhere, *map(patterns.mail, sought.emails), *map(patterns.inflected, sought.names)]
-        own += [patterns.inflected(part) for name in sought.names for part in patterns.parts(name)]
-        own += [patterns.inflected(text) for text in sought.others if patterns.is_telling(text)]
+        own: list[str | None] = [*everywhere, *map(patterns.mail, sought.emails)]
         for phone in sought.phones:
             own += [patterns.phone_exactly(phone), patterns.phone_loosely(phone)]
+        own += map(patterns.inflected, sought.names)
+        own += [patterns.inflected(part) for name in sought.names for part in patterns.parts(name)]
+        own += [patterns.running(text) for text in sought.others if patterns.is_telling(text)]
         self.sought = sought
         self.said_in: set[str] = set()
         """Comments that hold the person's words, whoever is their author."""
@@ -127,6 +132,7 @@ class Eraser:
             "part": patterns.any_of([*everywhere, *full]),
             "mention": patterns.any_of(everywhere),
         }
+        self._in_file_names = patterns.any_of(map(patterns.mail_in_file_name, sought.public_emails))
 
     def mentioned(self, text: str, mode: Mode) -> bool:
         """Whether the text holds what goes on such a ticket."""
@@ -139,7 +145,13 @@ class Eraser:
 
     def told_by(self, key: str) -> bool:
         """Whether a program's word, in which letters, digits and words may stand together, names the person."""
+        key = _MINTED.sub(" ", key)
         return any(self.mentioned(text, "own") for text in (key, _JOINT.sub(" ", key)))
+
+    def told_in(self, answer: str) -> bool:
+        """Whether a stored answer names the person, be it in the name of a file."""
+        pattern = self._in_file_names
+        return self.mentioned(answer, "mention") or (pattern is not None and pattern.search(answer) is not None)
 
     def wrote(self, address: str | None) -> bool:
         """Whether a mail from this address is the person's."""
@@ -151,7 +163,9 @@ class Eraser:
 
     def text(self, text: str, mode: Mode) -> str:
         """The text without mentions; it still fits where the old one fitted."""
-        pattern = self._patterns[mode]
+        return self._without(self._patterns[mode], text)
+
+    def _without(self, pattern: re.Pattern[str] | None, text: str) -> str:
         if pattern is None:
             return text
         left = pattern.sub(ERASED, text)
@@ -175,7 +189,7 @@ class Eraser:
         if rule == "label":
             return self._label(value, mode)
         if rule == "file":
-            return value if mode == "own" else self._file_name(value, mode)
+            return self.text(self._without(self._in_file_names, value), mode)
         if rule == "event":
             return self._event("", value, "own" if self._was_theirs(value) else mode, mine)
         if mode == "own":
@@ -186,11 +200,6 @@ class Eraser:
         if mode != "own":
             return self.text(value, mode)
         return ERASED if value in self.labels else self.text(value, "part")
-
-    def _file_name(self, name: str, mode: Mode) -> str:
-        """What stands before its ending may be an address, which would go on with it."""
-        stem, dot, ending = name.rpartition(".")
-        return self.text(stem, mode) + dot + ending if self.text(name, mode) == name else self.text(name, mode)
 
     def anything(self, value: Any, mode: Mode) -> Any:
         """JSON of any shape without mentions, also in its keys."""
@@ -228,7 +237,7 @@ class Eraser:
     def _inner(self, key: str, value: dict[str, Any], mode: Mode, mine: bool) -> dict[str, Any]:
         if key == "attachments":
             name = str(value.get("name", ""))
-            return {**value, "name": ERASED if mode == "own" or mine else self._file_name(name, mode)}
+            return {**value, "name": ERASED if mode == "own" or mine else self.column("file", name, mode, mine=False)}
         if key == "changes":
             return {
                 field: {side: self._event(field, was, mode, mine) for side, was in change.items()}

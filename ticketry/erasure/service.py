@@ -4,6 +4,7 @@ A step is one unit of work and stores how far it came, so that an erasure that d
 What is looked for is stored with it until the end, because the contact's own row is emptied first.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -89,6 +90,11 @@ def _sought(run: Run) -> Sought:
     return Sought.of(run.sought or {})
 
 
+async def _eraser(run: Run) -> Eraser:
+    """In a thread: the patterns of somebody with many long names take a while."""
+    return await asyncio.to_thread(Eraser, _sought(run))
+
+
 def _counted(run: Run, more: dict[str, int]) -> dict[str, int]:
     return {name: run.counts.get(name, 0) + more.get(name, 0) for name in run.counts.keys() | more.keys()}
 
@@ -117,7 +123,7 @@ async def _own(tx: Tx, files: Files | None, run: Run) -> Run:
     if not ids:
         return replace(run, stage="elsewhere" if run.contact_id else "answers", place="")
     await beside.note_words(tx, run, ids)
-    eraser = Eraser(_sought(run))
+    eraser = await _eraser(run)
     await _note_said(tx, run, eraser, ids)
     await _note_labels(tx, run, eraser, ids)
     work = _Work(tx, files, run, eraser)
@@ -126,7 +132,7 @@ async def _own(tx: Tx, files: Files | None, run: Run) -> Run:
     gone = await attachments.erase(tx, run.workspace_id, ticket_ids=ids)
     await store.mark(tx, run, ids, own=True)
     await _tell(tx, run, ids)
-    counts = _counted(run, {**work.counts, "tickets": len(ids), "files": gone})
+    counts = _counted(run, {**work.counts, "tickets": len(ids), "files": gone, "file_names": 0})
     return replace(run, place=ids[-1], counts=counts)
 
 
@@ -147,7 +153,7 @@ async def _elsewhere(tx: Tx, files: Files | None, run: Run) -> Run:
     last = await store.last_of_next(tx, run.workspace_id, run.place, run.stride(SEARCHED_AT_ONCE))
     if last is None:
         return replace(run, stage="loose", place="")
-    eraser = Eraser(_sought(run))
+    eraser = await _eraser(run)
     found: set[str] = set()
     for place in PLACES:
         found |= await store.mentioning(tx, run, place, eraser.sought.rough(), last)
@@ -193,12 +199,13 @@ async def _note_labels(tx: Tx, run: Run, eraser: Eraser, ids: Sequence[str]) -> 
 
 async def _loose(tx: Tx, files: Files | None, run: Run) -> Run:
     """What belongs to no ticket: mails that led to none, files not attached, queued jobs."""
-    eraser = Eraser(_sought(run))
+    eraser = await _eraser(run)
     work = _Work(tx, files, run, eraser)
     for place in PLACES:
         if place.loose:
             await work.go_through_loose(place)
     await beside.drop_mails(tx, run)
+    await beside.forget_former(tx, run, [*eraser.sought.names, *eraser.sought.emails, *eraser.sought.phones])
     await beside.note_person(tx, run, [*eraser.sought.names, *eraser.sought.emails])
     gone = await attachments.erase(tx, run.workspace_id, contact_ids=[run.contact_id or ""])
     for job_id, args in await beside.jobs(tx, eraser.sought.rough()):
@@ -215,10 +222,10 @@ async def _answers(tx: Tx, files: Files | None, run: Run) -> Run:
     found = await idempotency.stored_after(tx, run.workspace_id, after, run.stride(ANSWERS_AT_ONCE))
     if not found:
         return replace(run, stage="words", place="")
-    eraser = Eraser(_sought(run))
+    eraser = await _eraser(run)
     withdrawn = 0
     for key_id, word, part, body in found:
-        named = (run.contact_id is not None and run.contact_id in body) or eraser.mentioned(body, "mention")
+        named = (run.contact_id is not None and run.contact_id in body) or eraser.told_in(body)
         telling = eraser.told_by(word)
         if (
             telling
@@ -291,6 +298,8 @@ class _Work:
         self.tx, self.files, self.run, self.eraser = tx, files, run, eraser
         self.counts: dict[str, int] = {}
         self.touched: set[str] = set()
+        self.altered: list[str] = []
+        """Events that were."""
 
     async def go_through(self, place: Place, ids: Sequence[str], modes: dict[str, Mode]) -> None:
         """Erases in the rows of these tickets."""
@@ -298,6 +307,7 @@ class _Work:
         while ids and (found := await store.rows(self.tx, self.run.workspace_id, place, ids, after)):
             await self._erase(place, [(row, modes[row.ticket_id or ""]) for row in found])
             after = found[-1]
+        await self._forget_answers(place)
 
     async def go_through_loose(self, place: Place) -> None:
         """Erases in the rows that belong to no ticket."""
@@ -305,6 +315,14 @@ class _Work:
         while found := await store.loose_rows(self.tx, self.run, place, self.eraser.sought.rough(), after):
             await self._erase(place, [(row, "mention") for row in found])
             after = found[-1]
+        await self._forget_answers(place)
+
+    async def _forget_answers(self, place: Place) -> None:
+        """What receivers answered to altered events goes when their deliveries are held: then nobody adds another."""
+        if place.table == "webhook_deliveries" and self.altered:
+            told = await beside.forget_answers(self.tx, self.run, self.altered, ERASED)
+            self.counts["deliveries"] = self.counts.get("deliveries", 0) + told
+            self.altered = []
 
     async def _erase(self, place: Place, rows: Sequence[tuple[Found, Mode]]) -> None:
         changed = []
@@ -322,8 +340,7 @@ class _Work:
                 going.append(row.key["id"])
         await store.write(self.tx, self.run, place, changed)
         if place.table == "events":
-            told = await beside.forget_answers(self.tx, self.run, [row.key["id"] for row in changed], ERASED)
-            self.counts["deliveries"] = self.counts.get("deliveries", 0) + told
+            self.altered += [row.key["id"] for row in changed]
         await self._delete_raws(going)
         self.counts[place.counted_as] = self.counts.get(place.counted_as, 0) + len(changed)
         self.touched |= {row.ticket_id for row in changed if row.ticket_id is not None}

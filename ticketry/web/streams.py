@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ticketry.core.errors import InvalidRequest
 
@@ -97,18 +97,23 @@ class Stream(StreamingResponse):
             if gone:
                 raise ClientDisconnect
             sending.result()
+        # Whoever has got the whole and asks anew finds free what this one held.
+        await _in_time(Patience(PATIENCE, LEAST_RATE), send, {"type": "http.response.body", "body": b""})
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         patience = Patience(PATIENCE, LEAST_RATE)
         async for block in self.blocks:
-            try:
-                async with patience.wait():
-                    await send({"type": "http.response.body", "body": block, "more_body": True})
-            except TimeoutError:
-                raise Stalled("the client takes nothing, or too little, to go on with it") from None
+            await _in_time(patience, send, {"type": "http.response.body", "body": block, "more_body": True})
             patience.moved(len(block))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _in_time(patience: Patience, send: Send, message: Message) -> None:
+    try:
+        async with patience.wait():
+            await send(message)
+    except TimeoutError:
+        raise Stalled("the client takes nothing, or too little, to go on with it") from None
 
 
 async def _left(receive: Receive) -> None:

@@ -103,6 +103,22 @@ async def mend_words(tx: Tx, run: Run, limit: int) -> int:
     return int(row[0]) if row else 0
 
 
+async def forget_former(tx: Tx, run: Run, values: Sequence[str]) -> None:
+    """Takes the person's names, addresses and numbers out of what other contacts' fields held before, by mistake."""
+    await tx.execute(
+        """UPDATE contacts SET former = (
+               SELECT coalesce(jsonb_object_agg(field, kept), '{}') FROM (
+                   SELECT field, jsonb_agg(value ORDER BY place) AS kept
+                   FROM jsonb_each(former) AS f (field, held),
+                        jsonb_array_elements_text(held) WITH ORDINALITY AS v (value, place)
+                   WHERE lower(value) <> ALL(%(values)s) GROUP BY field) AS fields)
+           WHERE workspace_id = %(workspace_id)s AND former <> '{}' AND EXISTS (
+               SELECT FROM jsonb_each(former) AS f (field, held), jsonb_array_elements_text(held) AS v (value)
+               WHERE lower(value) = ANY(%(values)s))""",
+        {"workspace_id": run.workspace_id, "values": [value.lower() for value in values]},
+    )
+
+
 async def labels(tx: Tx, run: Run, ticket_ids: Sequence[str]) -> list[str]:
     """The categories and root causes that these tickets have or had."""
     rows = await tx.all(

@@ -21,6 +21,8 @@ from ticketry.transfer.folders import rules
 from ticketry.transfer.folders.models import ATTACHMENTS, FILES, MANIFEST, Entry, Manifest
 
 BLOCK = 1_048_576
+_OURS = "ticketry-"
+"""Is part of the names of folders that an export makes for a time, so that no other is taken for one."""
 
 
 class Writing:
@@ -79,9 +81,11 @@ def draft(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
     """A new folder, held as long as somebody writes it."""
-    beside = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    beside = Path(mkdtemp(prefix=f".{folder.name}.{_OURS}", suffix=".partial", dir=folder.parent))
     try:
         with _held(beside):
+            if not beside.exists():  # another export took it for left behind before it was held
+                raise OperatorError(f"another export to {folder} has just begun: try again")
             yield beside
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -107,7 +111,7 @@ def _held(folder: Path) -> Iterator[bool]:
 
 def _clear_leftovers(folder: Path) -> None:
     """Half exports of processes that are gone; a whole one that was about to be replaced is put back."""
-    name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}\.(partial|old)", re.ASCII)
+    name = re.compile(rf"\.{re.escape(folder.name)}\.{_OURS}[a-z0-9_]{{8}}\.(partial|old)", re.ASCII)
     for left in folder.parent.glob(".*"):
         if not name.fullmatch(left.name):
             continue

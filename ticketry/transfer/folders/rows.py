@@ -5,17 +5,17 @@ and not here. A field that a file's columns lack is not asked for.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ticketry.accounts.users.models import Email
 from ticketry.accounts.workspaces.models import Environment, WorkspacePatch
-from ticketry.contacts.models import ERASED_NAME
+from ticketry.contacts.models import ERASED_NAME, Company, ContactName, ExternalId, Phone
 from ticketry.core.actor import ActorType
 from ticketry.core.errors import ValidationFailed
-from ticketry.core.fields import Instant, Tags, json_object
+from ticketry.core.fields import Instant, StrictModel, Tags, json_object
 from ticketry.erasure.models import Counts
 from ticketry.events.models import EventType
 from ticketry.mail.wording.models import Kind
@@ -37,6 +37,9 @@ from ticketry.transfer.folders.models import WORKSPACE, HighestNumber
 MOST_COUNTED = 1_000_000_000
 """Versions and the like go on being counted, in 32 bits."""
 Counted = Annotated[int, Field(le=MOST_COUNTED)]
+T = TypeVar("T")
+Before = Annotated[list[T], Field(max_length=20)]
+"""Values that a field had."""
 Content = Annotated[dict[str, Any], json_object(10 * MAX_CUSTOM_BYTES)]
 """Fields of one's own. Stored with all digits of their numbers, they may be longer than they were sent."""
 
@@ -63,6 +66,16 @@ class UserRow(Row):
     email: Email
 
 
+class Former(StrictModel):
+    """What fields of a contact held before."""
+
+    name: Before[ContactName] = []
+    email: Before[Email] = []
+    phone: Before[Phone] = []
+    company: Before[Company] = []
+    external_id: Before[ExternalId] = []
+
+
 class ContactRow(Row):
     """A contact."""
 
@@ -73,10 +86,11 @@ class ContactRow(Row):
     external_id: str | None
     tags: Tags
     erased_at: Instant | None
+    former: Former
 
     @model_validator(mode="after")
     def _erased_is_empty(self) -> Self:
-        told = (self.email, self.phone, self.company, self.external_id, *self.tags)
+        told = (self.email, self.phone, self.company, self.external_id, *self.tags, *self.former.model_fields_set)
         if self.erased_at is not None and (self.name != ERASED_NAME or any(one is not None for one in told)):
             raise PydanticCustomError("erased", "erased_at: an erased contact still has a name, an address or the like")
         return self
