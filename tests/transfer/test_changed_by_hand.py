@@ -5,7 +5,7 @@ The database would store each of them, and calls would fail ever after.
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,8 @@ from conftest import House
 from ticketry.transfer.folders.models import MANIFEST, TABLES, WORKSPACE
 from ticketry.transfer.folders.rows import ROWS
 
-from .moving import bring, export, furnished, key_of, lines, run
+from .moving import bring, export, key_of, lines, run
 from .test_folders import changed, manifest_with, refusal, refused, reseal
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("files")
-
-
-@pytest.fixture(scope="module")
-def house(database_url: str, files: Path) -> Iterator[House]:
-    with furnished(database_url, files) as house:
-        yield house
 
 
 @pytest.fixture(scope="module")

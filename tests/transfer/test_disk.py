@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from conftest import House
 from ticketry.transfer.folders import disk
 from ticketry.transfer.folders.models import MANIFEST
 
-from .moving import export, furnished, lines, run
+from .moving import export, lines, run
 from .test_folders import refusal, refused
 
 DEAD = "ticketry-dead_123"
@@ -20,17 +20,11 @@ DEAD = "ticketry-dead_123"
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("files")
-
-
-@pytest.fixture(scope="module")
-def house(database_url: str, files: Path) -> Iterator[House]:
-    with furnished(database_url, files) as house:
-        client = house.client(house.cast.admin)
-        upload = client.post("/v1/attachments", files={"file": ("a.txt", b"a file", "text/plain")}).json()["data"]["id"]
-        house.ticket(subject="First", attachment_ids=[upload])
-        yield house
+def house(house: House) -> House:
+    client = house.client(house.cast.admin)
+    upload = client.post("/v1/attachments", files={"file": ("a.txt", b"a file", "text/plain")}).json()["data"]["id"]
+    house.ticket(subject="First", attachment_ids=[upload])
+    return house
 
 
 @pytest.fixture

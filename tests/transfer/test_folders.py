@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ticketry.db.pool import Tx
 from ticketry.transfer.folders import service, store
 from ticketry.transfer.folders.models import MANIFEST, TABLES
 
-from .moving import bring, export, furnished, lines, run
+from .moving import bring, export, lines, run
 
 NOT_TAKEN = {
     "file_announcements": "files of imports that go on, or died",
@@ -45,17 +45,6 @@ NOT_TAKEN = {
     "inbound_failures": "what this installation received",
 }
 """Tables of workspaces that stay, each with its reason. A new table belongs here or in TABLES."""
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("files")
-
-
-@pytest.fixture(scope="module")
-def house(database_url: str, files: Path) -> Iterator[House]:
-    with furnished(database_url, files) as house:
-        yield house
 
 
 @pytest.fixture(scope="module")

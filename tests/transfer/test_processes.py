@@ -11,7 +11,7 @@ import pytest
 from conftest import House
 from process.program import PATIENCE, TICKETRY, environment, eventually, kill
 
-from .moving import bring, export, furnished, run
+from .moving import bring, export, run
 from .test_folders import everything_stored, refusal
 
 MEMORY = 40 * 1024
@@ -19,16 +19,10 @@ MEMORY = 40 * 1024
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("files")
-
-
-@pytest.fixture(scope="module")
-def house(database_url: str, files: Path) -> Iterator[House]:
-    with furnished(database_url, files) as house:
-        ticket = house.ticket()
-        house.client(house.cast.admin).post(f"/v1/tickets/{ticket['id']}/comments", json={"body": "Said"})
-        yield house
+def house(house: House) -> House:
+    ticket = house.ticket()
+    house.client(house.cast.admin).post(f"/v1/tickets/{ticket['id']}/comments", json={"body": "Said"})
+    return house
 
 
 def begun(house: House, files: Path, *words: str | Path, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:

@@ -5,11 +5,10 @@ What differs: the workspace's id and name, its keys, and `is_home`. Nothing else
 
 import asyncio
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import House, copy_database
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -22,17 +21,6 @@ from ticketry.tickets.promises import jobs
 from ticketry.tickets.search.store import fold_counts
 
 from .moving import bring, everything, export, furnished, key_of, lines, pages, run, same
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("files")
-
-
-@pytest.fixture(scope="module")
-def house(database_url: str, files: Path) -> Iterator[House]:
-    with furnished(database_url, files) as house:
-        yield house
 
 
 def settle(house: House) -> list[str]:

@@ -88,8 +88,8 @@ def whole(text: str) -> str | None:
 
 def running(text: str) -> str | None:
     """As `whole`, but also inside of a text whose script puts no space around it."""
-    found = _in_a_row(text)
-    if found is None or not is_telling(text):
+    found = _in_a_row(text) if is_telling(text) else None
+    if found is None:
         return whole(text)
     before = "" if _UNSPACED.match(words(text)[0]) else _BEFORE_NAME
     return before + found + ("" if _UNSPACED.match(words(text)[-1][-1]) else _AFTER_NAME)

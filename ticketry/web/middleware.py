@@ -87,7 +87,7 @@ class Edge:
         except Exception as error:
             if status is not None:  # too late for another answer: the connection is cut
                 if isinstance(error, Stalled | TicketryError):  # the server cuts what is not complete
-                    log.warning("answer cut off", request_id=state["request_id"], reason=str(error))
+                    log.warning("answer cut off", request_id=state["request_id"], path=scope["path"], reason=str(error))
                     return
                 log.exception("request failed", request_id=state["request_id"], path=scope["path"])
                 raise
